@@ -1,0 +1,3 @@
+"""orcli: a language model as a Unix filter, through OpenRouter."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,177 @@
+"""What a completion says: its text, why it ended, what it cost, and whether it may count as an answer. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orcli.errors import Incomplete, OrcliError, Refused, ToolsError, Unavailable, from_api, one_line, provider_words
+from orcli.text import load_json
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A completion object of the API, whole, and the bytes it came as."""
+
+    object: Mapping[str, Any]
+    body: bytes
+
+    @property
+    def choice(self) -> Mapping[str, Any]:
+        """The first choice; empty when there is none."""
+        choices = self.object.get("choices")
+        if isinstance(choices, list) and choices and isinstance(choices[0], Mapping):
+            return choices[0]
+        return {}
+
+    @property
+    def message(self) -> Mapping[str, Any]:
+        """The first choice's message; empty when there is none."""
+        message = self.choice.get("message")
+        return message if isinstance(message, Mapping) else {}
+
+    @property
+    def text(self) -> str:
+        """The answer's text, its text parts joined where `content` is a list."""
+        return content_text(self.message.get("content"))
+
+    @property
+    def reasoning(self) -> str:
+        """The model's reasoning, which is never part of the text."""
+        reasoning = self.message.get("reasoning")
+        return reasoning if isinstance(reasoning, str) else ""
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the answer ended, in the API's normalised words."""
+        reason = self.choice.get("finish_reason")
+        return reason if isinstance(reason, str) else None
+
+    @property
+    def usage(self) -> Mapping[str, Any]:
+        """Tokens and cost; empty when the API sent none."""
+        usage = self.object.get("usage")
+        return usage if isinstance(usage, Mapping) else {}
+
+    def line(self) -> bytes:
+        """Give the object as one line, byte for byte as it came but for line ends."""
+        return as_line(self.body)
+
+
+def as_line(data: bytes) -> bytes:
+    """Give JSON as one line: outside its strings a line end is mere space, inside them there is none."""
+    return data.strip().replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
+
+
+def content_text(content: object) -> str:
+    """Give the text of a `content`: a string, or a list of parts of which the text ones count."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, Mapping)]
+        return "".join(part for part in parts if isinstance(part, str))
+    return ""
+
+
+def parse_completion(body: bytes) -> Completion:
+    """Read the body of a 200 as a completion.
+
+    Raises the error that stands in place of one, Unavailable for a gateway's page or nothing at all, Incomplete for
+    JSON that breaks off: it was an answer, and it was billed.
+    """
+    if not body.strip():
+        raise Unavailable("the server answered 200 with an empty body; try later")
+    try:
+        value = load_json(body)
+    except ValueError:
+        if body.lstrip()[:1] == b"{":
+            raise Incomplete("the answer broke off: its JSON is not whole; try again") from None
+        page = body.lstrip()[:1] == b"<"
+        words = "a gateway's page" if page else one_line(body[:200].decode("utf-8", "replace"))
+        raise Unavailable(
+            f"the server answered 200 with no completion but {words}; check API_BASE_URL or try later", transient=page
+        ) from None
+    if not isinstance(value, dict):
+        raise Unavailable("the server answered JSON that is no completion object; check API_BASE_URL or try later")
+    choices = value.get("choices")
+    if not (isinstance(choices, list) and choices):
+        error = value.get("error")
+        raise from_api(error if error else {"message": "the answer has no choices"})
+    return Completion(value, body)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a completion, or a stream's chunks so far, amount to; the facts that a verdict needs."""
+
+    came: bool
+    """Text that is more than white space."""
+    finish_reason: str | None
+    native_finish_reason: object = None
+    error: object = None
+    refusal: str = ""
+    tool_calls: bool = False
+    images: bool = False
+    reasoned: bool = False
+    """The model's reasoning took tokens."""
+
+
+def outcome_of(completion: Completion) -> Outcome:
+    """Gather the facts of a completion."""
+    choice, message = completion.choice, completion.message
+    details = completion.usage.get("completion_tokens_details")
+    refusal = message.get("refusal")
+    return Outcome(
+        came=bool(completion.text.strip()),
+        finish_reason=completion.finish_reason,
+        native_finish_reason=choice.get("native_finish_reason"),
+        error=choice.get("error") or completion.object.get("error"),
+        refusal=refusal.strip() if isinstance(refusal, str) else "",
+        tool_calls=bool(message.get("tool_calls")),
+        images=bool(message.get("images")),
+        reasoned=bool(completion.reasoning or (isinstance(details, Mapping) and details.get("reasoning_tokens"))),
+    )
+
+
+def verdict(outcome: Outcome, *, tools: bool = False) -> OrcliError | None:
+    """Judge what came: None when it is a whole answer, else why it is not.
+
+    With `tools`, tool calls are an answer too. An error counts by its own code, as Incomplete once text had come.
+    """
+    reason, native = outcome.finish_reason, outcome.native_finish_reason
+    if outcome.error or reason == "error":
+        error = outcome.error or {"message": f"the provider failed ({native or 'finish_reason error'})"}
+        failure = from_api(error)
+        return _after_content(failure, error) if outcome.came else failure
+    if outcome.refusal:
+        return Refused(f"the model refused: {one_line(outcome.refusal)}; change the prompt")
+    if reason == "content_filter":
+        return Refused("a content filter stopped the answer; change the prompt")
+    if outcome.tool_calls and not tools:
+        return ToolsError("the model asked for tools in place of an answer; use orcli tool")
+    if reason == "length":
+        return _cut_at_limit(outcome)
+    if not (outcome.came or outcome.images or outcome.tool_calls):
+        if native in ("network_error", "error"):
+            return Unavailable(f"the provider failed ({native}) and sent no text; try later", transient=True)
+        return Incomplete("the answer is empty; try again, or another model")
+    if reason is None and not outcome.tool_calls:
+        return Incomplete("the answer came without a finish_reason, so it may be cut; try again")
+    return None
+
+
+def _after_content(failure: OrcliError, error: object) -> OrcliError:
+    """Turn a failure that struck after text had come into Incomplete; a refusal stays one."""
+    if isinstance(failure, Refused):
+        return failure
+    words = provider_words(error) if isinstance(error, Mapping) else one_line(str(error))
+    return Incomplete(f"the answer broke off: {words or 'the provider failed'}; try again", error=failure.error)
+
+
+def _cut_at_limit(outcome: Outcome) -> Incomplete:
+    if outcome.tool_calls:
+        return Incomplete("the tool calls were cut at the token limit; raise --max-tokens")
+    if outcome.reasoned and not outcome.came:
+        return Incomplete("reasoning used up the token limit before any text; raise --max-tokens")
+    return Incomplete("the answer was cut at the token limit (finish_reason length); raise --max-tokens")

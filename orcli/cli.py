@@ -1,0 +1,86 @@
+"""`main()`: the one boundary between orcli and the process it runs in.
+
+Here a command line becomes a run, and whatever comes of it one line on stderr and an exit code. Modules are imported
+inside, so that Ctrl-C ends even the start-up quietly and `--version` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Run the command line in `sys.argv`, and exit."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from orcli import process
+
+    closed = process.fill_descriptors()
+    process.catch_signals()
+    try:
+        _run(sys.argv[1:], closed)
+        error: BaseException | None = None
+    except BaseException as raised:  # noqa: BLE001  the boundary: whatever comes ends as an exit code
+        error = raised
+    process.release()
+    process.leave(_conclude(error))
+
+
+def _run(arguments: list[str], closed: frozenset[int]) -> None:
+    from orcli import output
+
+    output.check_stdout(closed)
+    if "--version" in arguments[:1]:
+        from orcli.version import version_line
+
+        output.write_text(version_line())
+    else:
+        _run_command(arguments)
+    output.finish()
+
+
+def _run_command(arguments: list[str]) -> None:
+    import typer
+
+    from orcli import output
+    from orcli.commands import parse
+    from orcli.errors import UsageError
+    from orcli.run import write_error_object
+
+    try:
+        run = parse(arguments)
+    except typer.TyperException as raised:
+        context = getattr(raised, "ctx", None)
+        command = context.command_path if context is not None else "orcli"
+        error = UsageError(f"{raised.format_message().rstrip('.')}; see {command} --help")
+        if "--json" in arguments:
+            write_error_object(error)
+        raise error from raised
+    if isinstance(run, str):
+        output.write_text(run)
+    else:
+        run()
+
+
+def _conclude(error: BaseException | None) -> int:
+    """Say in one line on stderr what went wrong, and give the exit code; a signal has no line."""
+    from orcli import output, process
+    from orcli.errors import OrcliError
+
+    if isinstance(error, OrcliError):
+        output.report(error.message)
+    elif isinstance(error, process.DeadlinePassed):
+        output.report("the deadline has passed; raise --timeout (ORCLI_TIMEOUT), 0 is none")
+    elif error is not None and not isinstance(error, process.Signalled):
+        output.report(f"internal error: {_place(error)}; please report it")
+    return process.exit_code_of(error)
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
+    return f"{type(error).__name__}: {error}{where}"

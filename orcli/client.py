@@ -1,0 +1,225 @@
+"""The only import of openai: a connected client whose failures are ours.
+
+The request goes out through the client's documented `post()` with the body's bytes as they were built, and the answer
+comes back as the bytes the API sent. The client's own retries are off: after a 200's headers it would post again what
+was billed, and it cannot know the deadline (`retry.py` does both).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from time import time
+from typing import TYPE_CHECKING, Any, cast
+
+from orcli import __version__
+from orcli.config import Endpoint
+from orcli.errors import AccountError, OrcliError, Unavailable, from_api, one_line
+from orcli.process import interruptible
+
+if TYPE_CHECKING:
+    import httpx2
+    from openai import OpenAI
+
+CONNECT_SECONDS = 15.0
+REFERER = "https://pypi.org/project/orcli/"
+_READ_BLOCK = 1 << 16
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer whose headers have come; its body is read piece by piece."""
+
+    response: httpx2.Response
+
+    @property
+    def content_type(self) -> str:
+        """The media type and its parameters, in lower case."""
+        return str(self.response.headers.get("content-type", "")).lower()
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the body as it arrives; Unavailable, with the reason, when it breaks off."""
+        import httpx2
+
+        try:
+            yield from self.response.iter_bytes()
+        except (httpx2.HTTPError, httpx2.StreamError, OSError) as error:
+            raise Unavailable(f"the connection broke: {_reason(error)}; try again") from error
+
+    def read(self) -> tuple[bytes, OrcliError | None]:
+        """Read the whole body; where it breaks off, give what came and why."""
+        blocks: list[bytes] = []
+        try:
+            blocks.extend(self.blocks())
+        except OrcliError as error:
+            return b"".join(blocks), error
+        return b"".join(blocks), None
+
+    def close(self) -> None:
+        """Hang up at once, so that the provider stops generating."""
+        self.response.close()
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client connected to one endpoint."""
+
+    openai: OpenAI
+    endpoint: Endpoint
+
+    def post(self, body: bytes) -> Response:
+        """Post a chat completion request and give its response, which the caller closes.
+
+        Raises AccountError, UsageError, Refused or Unavailable for a status that is no 200 and for a connection that
+        fails; `transient` and `retry_after` are set as the server and the status say.
+        """
+        return Response(interruptible(lambda: self._send(body)))
+
+    def _send(self, body: bytes) -> httpx2.Response:
+        import httpx2
+        import openai
+
+        try:
+            response = self.openai.post(
+                "/chat/completions",
+                cast_to=httpx2.Response,
+                content=body,
+                options={"headers": {"Content-Type": "application/json", "x-stainless-retry-count": openai.Omit()}},
+                stream=True,
+                stream_cls=openai.Stream[object],
+            )
+            # What comes back is of `cast_to`, read or not; the annotation knows only `stream_cls`.
+            return cast("httpx2.Response", response)
+        except openai.APIStatusError as error:
+            raise _status_error(error, self.endpoint) from error
+        except openai.APIConnectionError as error:
+            raise _connection_error(error, self.endpoint) from error
+        except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
+            raise Unavailable(f"cannot reach {self.endpoint.host}: {_reason(error)}; try later") from error
+
+
+@contextmanager
+def connect(endpoint: Endpoint) -> Iterator[Client]:
+    """Give a client for an endpoint; AccountError when the proxy or the CA file of the environment cannot be used.
+
+    Every `OPENAI_*` variable is taken out first: the client would send some as headers, even in place of the key.
+    """
+    for name in [name for name in os.environ if name.startswith("OPENAI_")]:
+        del os.environ[name]
+    import httpx2
+    from openai import Omit, OpenAI
+
+    timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
+    try:
+        http_client = httpx2.Client(follow_redirects=False, timeout=timeout, trust_env=endpoint.use_proxies)
+    except ImportError as error:
+        raise AccountError("a SOCKS proxy needs one more package; pip install socksio") from error
+    except (ValueError, OSError, httpx2.InvalidURL) as error:
+        raise AccountError(
+            f"cannot use the proxy or CA file of the environment: {_reason(error)}; "
+            "check HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
+        ) from error
+    headers = {
+        "User-Agent": f"orcli/{__version__}",
+        "HTTP-Referer": REFERER,
+        "X-OpenRouter-Title": "orcli",
+        **{f"X-Stainless-{name}": Omit() for name in _STAINLESS},
+    }
+    client = OpenAI(
+        base_url=endpoint.base_url,
+        api_key=endpoint.api_key,
+        max_retries=0,
+        timeout=timeout,
+        http_client=http_client,
+        default_headers=headers,  # type: ignore[arg-type]  # Omit takes a header out; the annotation lacks it
+    )
+    try:
+        yield Client(client, endpoint)
+    finally:
+        http_client.close()
+
+
+_STAINLESS = ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async")
+
+
+def _status_error(error: Any, endpoint: Endpoint) -> OrcliError:
+    """Turn a status that is no 200 into ours, with the provider's words or what the page says."""
+    response: httpx2.Response = error.response
+    status = response.status_code
+    retry_after = _retry_after(response.headers)
+    if 300 <= status < 400:
+        target = one_line(str(response.headers.get("location", "elsewhere")))
+        return AccountError(f"{endpoint.host} redirects to {target}, which is not followed; check API_BASE_URL")
+    body = error.body
+    if isinstance(body, Mapping):
+        failure = from_api(body, status, retry_after)
+    else:
+        page = one_line(str(body or ""), 160) if not str(body or "").lstrip().startswith("<") else "a gateway's page"
+        failure = from_api({"message": page or "no message"}, status, retry_after)
+    should_retry = str(response.headers.get("x-should-retry", ""))
+    if should_retry in ("true", "false"):
+        failure.transient = should_retry == "true"
+    return failure
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read Retry-After, seconds or a date, or retry-after-ms, as seconds from now; None without a usable one."""
+    milliseconds, text = headers.get("retry-after-ms"), headers.get("retry-after")
+    try:
+        if milliseconds is not None:
+            seconds = float(milliseconds) / 1000
+        elif text is None:
+            return None
+        elif text.strip()[:1].isalpha():
+            seconds = parsedate_to_datetime(text).timestamp() - time()
+        else:
+            seconds = float(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return seconds if 0 < seconds < 1e9 else None
+
+
+def _connection_error(error: BaseException, endpoint: Endpoint) -> OrcliError:
+    import httpx2
+
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, httpx2.ProxyError):
+            return AccountError(f"the proxy refuses: {one_line(str(cause))}; check HTTPS_PROXY and NO_PROXY")
+        if isinstance(cause, (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError)):
+            return AccountError(
+                f"cannot send to {endpoint.host}: {one_line(str(cause))}; check API_BASE_URL and the key"
+            )
+    certificate = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes)
+    advice = (
+        "check the clock, the CA file or a proxy that reads along" if certificate else "check the network or try later"
+    )
+    return Unavailable(f"cannot reach {endpoint.host}: {_reason(error)}; {advice}", transient=not certificate)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    seen = 0
+    while error is not None and seen < 16:
+        yield error
+        error = error.__cause__ or error.__context__
+        seen += 1
+
+
+def _reason(error: BaseException) -> str:
+    """Say in the innermost words available why a connection failed."""
+    for cause in reversed(list(_causes(error))):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"certificate not trusted: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed: {cause.reason or cause}"
+        if isinstance(cause, (TimeoutError, socket.timeout)):
+            return "timed out"
+        if isinstance(cause, socket.gaierror) or (isinstance(cause, OSError) and cause.strerror):
+            return str(cause.strerror)
+    words = [one_line(str(cause)) for cause in _causes(error)]
+    return next((word for word in reversed(words) if word), type(error).__name__)

@@ -1,0 +1,56 @@
+"""The whole command line on one page: each command's options, and the function that carries it out.
+
+Parsing a command line gives a function without arguments; calling it is the run. So everything between is plain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
+
+import typer
+
+from orcli.options import AskOptions, StreamOptions, takes
+
+Run = Callable[[], None]
+
+app = typer.Typer(
+    name="orcli",
+    help="A language model as a Unix filter: arguments or stdin in, plain text or JSON out, an exit code that tells.",
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+)
+
+
+@app.callback()
+def orcli() -> None:
+    """A language model as a Unix filter: arguments or stdin in, plain text or JSON out, an exit code that tells."""
+
+
+@app.command()
+@takes(AskOptions)
+def ask(options: AskOptions) -> Run:
+    """Ask one question and print the answer."""
+    from orcli.run import run_ask
+
+    return lambda: run_ask(options)
+
+
+@app.command()
+@takes(StreamOptions)
+def stream(options: StreamOptions) -> Run:
+    """Print the answer as it arrives."""
+    from orcli.run import run_stream
+
+    return lambda: run_stream(options)
+
+
+def parse(arguments: list[str]) -> Run | str:
+    """Turn a command line into its run, or into the help it asks for; typer.TyperException where it is wrong."""
+    with redirect_stdout(StringIO()) as help_text:
+        result = app(args=arguments, prog_name="orcli", standalone_mode=False)
+    return result if callable(result) else help_text.getvalue()

@@ -1,0 +1,215 @@
+"""The environment and `.env` files as one frozen value; the only reader of the key.
+
+The rule of trust: a key goes only where its owner sent it. A `.env` that was found in a working directory may belong to
+somebody else, so a base URL from it is used only with a key from the same file.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from orcli.errors import AccountError, UsageError
+
+DEFAULT_BASE_URL = "https://openrouter.ai/api/v1"
+DEFAULT_MODEL = "openrouter/auto"
+DEFAULT_SECONDS = {"ORCLI_TIMEOUT": 600.0, "ORCLI_IDLE_TIMEOUT": 120.0}
+DEFAULT_RETRIES = 2
+VARIABLES = (
+    "API_BASE_URL",
+    "OPENROUTER_API_KEY",
+    "ORCLI_MODEL",
+    "ORCLI_TIMEOUT",
+    "ORCLI_IDLE_TIMEOUT",
+    "ORCLI_RETRIES",
+    "ORCLI_LOG",
+)
+_ENVIRONMENT = "the environment"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value and where it came from: a file's path, or the environment."""
+
+    value: str = field(repr=False)
+    source: str
+    found: bool = False
+    """It stands in a `.env` that was found, not named by the user."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where requests go, with which key, and whether proxies of the environment apply."""
+
+    base_url: str
+    api_key: str = field(repr=False)
+    use_proxies: bool = True
+
+    @property
+    def host(self) -> str:
+        """The host's name, for messages."""
+        return urlsplit(self.base_url).hostname or self.base_url
+
+
+def load_settings(environ: Mapping[str, str], env_file: str | None) -> dict[str, Setting]:
+    """Collect orcli's variables by precedence: `--env-file`, environment, nearest `.env`, the user's `.env`.
+
+    An empty value counts as none. Raises AccountError for a file that cannot be read or does not parse.
+    """
+    layers: list[dict[str, Setting]] = []
+    if env_file is not None:
+        layers.append(_read_env_file(env_file, found=False))
+    layers.append({name: Setting(environ[name], _ENVIRONMENT) for name in VARIABLES if environ.get(name)})
+    if path := _nearest_env_file():
+        found = _read_env_file(path, found=True)
+        found.pop("ORCLI_LOG", None)
+        layers.append(found)
+    if (path := _user_env_file(environ)) and os.path.isfile(path):
+        layers.append(_read_env_file(path, found=False))
+    return {name: layer[name] for layer in reversed(layers) for name in layer}
+
+
+def _nearest_env_file() -> str | None:
+    try:
+        directory = os.getcwd()
+    except OSError:
+        return None
+    while True:
+        path = os.path.join(directory, ".env")
+        if os.path.isfile(path):
+            return path
+        parent = os.path.dirname(directory)
+        if parent == directory:
+            return None
+        directory = parent
+
+
+def _user_env_file(environ: Mapping[str, str]) -> str | None:
+    base = environ.get("XDG_CONFIG_HOME", "")
+    if not os.path.isabs(base):
+        home = environ.get("HOME", "")
+        if not os.path.isabs(home):
+            return None
+        base = os.path.join(home, ".config")
+    return os.path.join(base, "orcli", ".env")
+
+
+def _read_env_file(path: str, *, found: bool) -> dict[str, Setting]:
+    try:
+        with open(path, "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if stat.S_ISDIR(mode):
+                raise AccountError(f"cannot read {path}: it is a directory; name a file")
+            text = file.read().decode("utf-8-sig")
+    except OSError as error:
+        raise AccountError(f"cannot read {path}: {error.strerror}; mend it or move it away") from error
+    except UnicodeDecodeError as error:
+        raise AccountError(f"cannot read {path}: not UTF-8 at offset {error.start}; mend it or move it away") from None
+    settings: dict[str, Setting] = {}
+    from dotenv.parser import parse_stream
+
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error:
+            raise AccountError(f"cannot parse {path}, line {binding.original.line}; mend it or move it away")
+        if binding.key in VARIABLES and binding.value:
+            settings[binding.key] = Setting(binding.value, path, found)
+    return settings
+
+
+def endpoint(settings: Mapping[str, Setting]) -> Endpoint:
+    """Give where to send requests and the key for it; AccountError when there is none, or it must not go there."""
+    key = settings.get("OPENROUTER_API_KEY")
+    base = settings.get("API_BASE_URL", Setting(DEFAULT_BASE_URL, "default"))
+    if fault := base_url_fault(base.value):
+        raise AccountError(f"API_BASE_URL of {base.source} {fault}; it looks like {DEFAULT_BASE_URL}")
+    if base.found and not _is_openrouter(base.value) and (key is None or key.source != base.source):
+        raise AccountError(
+            f"API_BASE_URL of {base.source} is not trusted with a key from elsewhere; "
+            "set API_BASE_URL in the environment to allow it"
+        )
+    if key is None:
+        raise AccountError("no key: OPENROUTER_API_KEY is not set; get one at https://openrouter.ai/keys")
+    if fault := key_fault(key.value):
+        raise AccountError(f"OPENROUTER_API_KEY of {key.source} {fault}; set it again")
+    return Endpoint(base.value, key.value)
+
+
+def endpoint_warnings(settings: Mapping[str, Setting]) -> list[str]:
+    """Give what a user should hear about the endpoint: a found `.env` that leads elsewhere, an unencrypted way."""
+    base = settings.get("API_BASE_URL", Setting(DEFAULT_BASE_URL, "default"))
+    parts = urlsplit(base.value)
+    warnings = []
+    if base.found and not _is_openrouter(base.value):
+        warnings.append(f"requests go to {parts.hostname}, as {base.source} says")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        warnings.append(f"requests and the key go to {parts.hostname} unencrypted; use https")
+    return warnings
+
+
+def _is_openrouter(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" and parts.hostname == "openrouter.ai" and parts.port in (None, 443)
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def base_url_fault(url: str) -> str | None:
+    """Say what makes a base URL unusable; None when nothing does."""
+    if any(character.isspace() or not character.isprintable() for character in url):
+        return "holds white space or control characters"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        return f"is no URL ({error})"
+    if parts.scheme not in ("http", "https"):
+        return "is no http or https URL"
+    if not parts.hostname or port == 0:
+        return "names no host"
+    if parts.username is not None or parts.query or parts.fragment:
+        return "must not hold a user, a query or a fragment"
+    return None
+
+
+def key_fault(key: str) -> str | None:
+    """Say what makes a key unusable, without showing it; None when nothing does."""
+    if "\n" in key or "\r" in key:
+        return "holds a newline"
+    if any(character.isspace() for character in key):
+        return "holds white space"
+    if not key.isascii() or not key.isprintable():
+        return "holds a character that no key has"
+    return None
+
+
+def seconds(text: str, name: str) -> float:
+    """Read a number of seconds, 0 being no limit."""
+    value = number(text, name)
+    if not 0 <= value <= 1e9:
+        raise UsageError(f"{name} is no number of seconds: {text!r}; give 0 or more")
+    return value
+
+
+def number(text: str, name: str) -> float:
+    """Read a finite number."""
+    try:
+        value = math.nan if "_" in text else float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UsageError(f"{name} is no number: {text!r}; give one")
+    return value
+
+
+def whole(text: str, name: str, least: int = 0) -> int:
+    """Read a whole number of at least `least`."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least):
+        raise UsageError(f"{name} is no whole number of at least {least}: {text!r}; give one")
+    return int(text)

@@ -1,0 +1,198 @@
+"""A message put together from the deltas of a stream, and the facts about it that need no text kept. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orcli.answer import Completion, Outcome, content_text
+
+_HEAD = ("id", "object", "created", "model", "provider", "system_fingerprint")
+_LISTS = ("annotations", "images")
+
+
+class Accumulator:
+    """Takes a stream's chunks one by one; with `keep`, the whole message can be had from it at the end.
+
+    Without `keep` its size does not grow with the stream.
+    """
+
+    def __init__(self, *, keep: bool) -> None:
+        self.keep = keep
+        self.came = False
+        self.error: object = None
+        self.finish_reason: str | None = None
+        self.usage: Mapping[str, Any] = {}
+        self._native: object = None
+        self._head: dict[str, Any] = {}
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._refusal: list[str] = []
+        self._reasoned = False
+        self._details: list[dict[str, Any]] = []
+        self._lists: dict[str, list[Any]] = {}
+        self._calls: list[dict[str, Any]] = []
+        self._has_calls = False
+        self._has_images = False
+
+    def add(self, chunk: Mapping[str, Any]) -> tuple[str, str]:
+        """Take a chunk in and give its text and its reasoning, of the first choice."""
+        if not self._head:
+            self._head = {key: chunk[key] for key in _HEAD if key in chunk}
+        usage = chunk.get("usage")
+        if isinstance(usage, Mapping):
+            self.usage = usage
+        if chunk.get("error"):
+            self.error = chunk["error"]
+        choices = chunk.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        if not isinstance(choice, Mapping) or choice.get("index", 0) not in (0, None):
+            return "", ""
+        if choice.get("error"):
+            self.error = choice["error"]
+        reason = choice.get("finish_reason")
+        if isinstance(reason, str) and self.finish_reason is None:
+            self.finish_reason = reason
+            self._native = choice.get("native_finish_reason")
+        delta = choice.get("delta")
+        if not isinstance(delta, Mapping):
+            return "", ""
+        return self._add_delta(delta)
+
+    def _add_delta(self, delta: Mapping[str, Any]) -> tuple[str, str]:
+        content = delta.get("content")
+        text = content if isinstance(content, str) else content_text(content)
+        reasoning = delta.get("reasoning")
+        reasoning = reasoning if isinstance(reasoning, str) else ""
+        if text:
+            self.came = self.came or not text.isspace()
+            if self.keep:
+                self._text.append(text)
+        if reasoning:
+            self._reasoned = True
+            if self.keep:
+                self._reasoning.append(reasoning)
+        if len(delta) > 2:
+            self._add_rest(delta)
+        return text, reasoning
+
+    def _add_rest(self, delta: Mapping[str, Any]) -> None:
+        refusal = delta.get("refusal")
+        if isinstance(refusal, str) and refusal:
+            self._refusal.append(refusal)
+        if delta.get("images"):
+            self._has_images = True
+        calls = delta.get("tool_calls")
+        if isinstance(calls, list) and calls:
+            self._has_calls = True
+        if not self.keep:
+            return
+        for key in _LISTS:
+            items = delta.get(key)
+            if isinstance(items, list):
+                self._lists.setdefault(key, []).extend(items)
+        details = delta.get("reasoning_details")
+        if isinstance(details, list):
+            for detail in details:
+                if isinstance(detail, Mapping):
+                    _add_detail(self._details, detail)
+        if isinstance(calls, list):
+            for call in calls:
+                if isinstance(call, Mapping):
+                    _add_call(self._calls, call)
+
+    def outcome(self) -> Outcome:
+        """Gather the facts of what came so far."""
+        details = self.usage.get("completion_tokens_details")
+        return Outcome(
+            came=self.came,
+            finish_reason=self.finish_reason,
+            native_finish_reason=self._native,
+            error=self.error,
+            refusal="".join(self._refusal).strip(),
+            tool_calls=self._has_calls,
+            images=self._has_images,
+            reasoned=self._reasoned or bool(isinstance(details, Mapping) and details.get("reasoning_tokens")),
+        )
+
+    def completion(self) -> Completion:
+        """Give what came in the shape of a completion; without `keep`, its message is empty."""
+        message: dict[str, Any] = {"role": "assistant", "content": "".join(self._text) or None}
+        if self._reasoning:
+            message["reasoning"] = "".join(self._reasoning)
+        if self._refusal:
+            message["refusal"] = "".join(self._refusal)
+        if self._calls:
+            message["tool_calls"] = self._calls
+        details = [
+            detail for detail in self._details if detail.get("type") != "reasoning.encrypted" or detail.get("data")
+        ]
+        if details:
+            message["reasoning_details"] = details
+        message.update({key: items for key, items in self._lists.items() if items})
+        choice = {
+            "index": 0,
+            "message": message,
+            "finish_reason": self.finish_reason,
+            "native_finish_reason": self._native,
+        }
+        return Completion(
+            {**self._head, "object": "chat.completion", "choices": [choice], "usage": dict(self.usage)}, b""
+        )
+
+
+def _add_detail(details: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:
+    """Join a piece to the reasoning detail of its type and index: texts are joined, of the rest the last one counts."""
+    key = (piece.get("type"), piece.get("index"))
+    known = details if key[1] is not None else details[-1:]
+    target = next((detail for detail in known if (detail.get("type"), detail.get("index")) == key), None)
+    if target is None:
+        details.append(dict(piece))
+        return
+    for name, value in piece.items():
+        if name in ("text", "summary", "data") and isinstance(value, str) and isinstance(target.get(name), str):
+            target[name] += value
+        elif value not in (None, "") or name not in target:
+            target[name] = value
+
+
+def _add_call(calls: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:
+    """Join a piece to its tool call: by `index`; a new id under a known index, or no index at all, is a new call."""
+    index = piece.get("index")
+    identity = piece.get("id")
+    function = piece.get("function")
+    function = function if isinstance(function, Mapping) else {}
+    name, arguments = function.get("name"), function.get("arguments")
+    target = None
+    if isinstance(index, int):
+        target = next((call for call in reversed(calls) if call.get("index") == index), None)
+    elif calls and not identity and not name:
+        target = calls[-1]
+    elif calls and identity:
+        target = next((call for call in calls if call["id"] == identity), None)
+    if target is not None and identity and target["id"] and target["id"] != identity:
+        target = None
+    if target is not None and not identity and name and target["function"]["name"] and arguments_whole(target):
+        target = None
+    if target is None:
+        target = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+        if isinstance(index, int):
+            target["index"] = index
+        calls.append(target)
+    if isinstance(identity, str) and identity:
+        target["id"] = identity
+    if isinstance(name, str) and name:
+        target["function"]["name"] = name
+    if isinstance(arguments, str):
+        target["function"]["arguments"] += arguments
+
+
+def arguments_whole(call: Mapping[str, Any]) -> bool:
+    """Tell whether a call's arguments are whole JSON, so that a name that comes again begins another call."""
+    from orcli.text import load_json
+
+    try:
+        load_json(call["function"]["arguments"])
+    except ValueError:
+        return False
+    return True

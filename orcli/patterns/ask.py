@@ -1,0 +1,25 @@
+"""One request, one whole answer."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from orcli.answer import Completion, outcome_of, parse_completion, verdict
+from orcli.client import Client
+from orcli.errors import Incomplete
+
+
+def ask(client: Client, body: bytes) -> Completion:
+    """Post an encoded request and give the completion, once it is a whole answer.
+
+    Raises what stands in its place; the error carries the `completion` where one came.
+    """
+    with closing(client.post(body)) as response:
+        data, broken = response.read()
+    if broken is not None:
+        raise Incomplete(f"the answer broke off: {broken.message}") if data.strip() else broken
+    completion = parse_completion(data)
+    if (error := verdict(outcome_of(completion))) is not None:
+        error.completion = completion
+        raise error
+    return completion

@@ -1,0 +1,224 @@
+"""The process's rim: its descriptors, its signals, its wall clock, and its way out.
+
+Signals become exceptions derived from BaseException, so that no `except Exception` of a library swallows them, and
+`main()` ends by the very signal, so that a shell loop stops on Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn, TypeVar
+
+from orcli.errors import ExitCode, OrcliError
+
+T = TypeVar("T")
+
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_REPEAT_SECONDS = 0.25
+_SOON = 1e-6
+
+
+class Signalled(BaseException):
+    """A signal asks the process to end; `number` is the signal it then dies of."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+class DeadlinePassed(BaseException):
+    """The wall clock of `--timeout` has run out."""
+
+
+class Stalled(BaseException):
+    """Nothing came for longer than `--idle-timeout`."""
+
+
+def fill_descriptors() -> frozenset[int]:
+    """Open `/dev/null` on those of descriptors 0, 1 and 2 that are closed, and say which they were.
+
+    Without it the next file or socket would take the free number, and the answer would be written into it.
+    """
+    closed = set()
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+            closed.add(descriptor)
+    return frozenset(closed)
+
+
+def catch_signals() -> None:
+    """Raise `Signalled` in the main thread on SIGINT, SIGTERM and SIGHUP, unless they were inherited as ignored."""
+    for number in ENDING_SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _raise_signalled)
+
+
+def _raise_signalled(number: int, frame: FrameType | None) -> NoReturn:
+    # A destructor swallows what is raised in it, so the alarm raises again until the boundary calls release().
+    signal.signal(signal.SIGALRM, lambda *_: _raise_signalled(number, None))
+    signal.setitimer(signal.ITIMER_REAL, _REPEAT_SECONDS, _REPEAT_SECONDS)
+    raise Signalled(number)
+
+
+def release() -> None:
+    """Stop raising: from here on a signal ends the process by its default action."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    for number in ENDING_SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Hold signals back while a clean-up runs that must not be left half done."""
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, (*ENDING_SIGNALS, signal.SIGALRM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
+def end_by(number: int) -> NoReturn:
+    """Die of a signal, so that the parent sees it; where that cannot be (process 1), exit with 128 + number."""
+    signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (number,))
+    os.kill(os.getpid(), number)
+    os._exit(128 + number)
+
+
+class Watch:
+    """What ends a run while it waits: the deadline, a stream that stalls, a reader that is gone. One alarm serves all.
+
+    Each is raised in the main thread, out of whatever call it blocks in, as `DeadlinePassed`, `Stalled` or `Signalled`
+    by SIGPIPE. 0 seconds is no limit. The deadline can stand still while input flows.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._left = seconds
+        self._ends: float | None = None
+        self._idle_seconds = 0.0
+        self._last_event = 0.0
+        self._reader_gone = False
+
+    def start(self) -> None:
+        """Let the deadline's clock run, from the beginning or on from where it stood."""
+        signal.signal(signal.SIGALRM, self._on_alarm)
+        if self.seconds and self._ends is None:
+            self._ends = time.monotonic() + self._left
+            self._arm()
+
+    def pause(self) -> None:
+        """Stop the deadline's clock, keeping what is left."""
+        if self._ends is not None:
+            self._left = max(self._ends - time.monotonic(), _SOON)
+            self._ends = None
+            self._arm()
+
+    def remaining(self) -> float | None:
+        """Seconds left until the deadline; None without one."""
+        if not self.seconds:
+            return None
+        return self._left if self._ends is None else max(self._ends - time.monotonic(), 0.0)
+
+    def expect_events(self, seconds: float) -> None:
+        """From now on raise `Stalled` when more than `seconds` pass between calls of `event()`; 0 ends that."""
+        self._last_event = time.monotonic()
+        self._idle_seconds = seconds
+        self._arm()
+
+    def event(self) -> None:
+        """Note that something came."""
+        self._last_event = time.monotonic()
+
+    def expect_reader(self, descriptor: int) -> None:
+        """From now on raise `Signalled` by SIGPIPE as soon as the reader of a pipe or socket is gone."""
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+            main = threading.get_ident()
+            threading.Thread(target=self._watch_reader, args=(descriptor, main), daemon=True).start()
+
+    def _watch_reader(self, descriptor: int, main: int) -> None:
+        poll = select.poll()
+        poll.register(descriptor, 0)
+        if poll.poll():
+            self._reader_gone = True
+            signal.pthread_kill(main, signal.SIGALRM)
+
+    def _arm(self) -> None:
+        ends = [end for end in (self._ends, self._stalls_at()) if end is not None]
+        wait = max(min(ends) - time.monotonic(), _SOON) if ends else 0.0
+        signal.setitimer(signal.ITIMER_REAL, wait, _REPEAT_SECONDS if ends else 0.0)
+
+    def _stalls_at(self) -> float | None:
+        return self._last_event + self._idle_seconds if self._idle_seconds else None
+
+    def _on_alarm(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        stalls_at = self._stalls_at()
+        if self._reader_gone:
+            raise Signalled(signal.SIGPIPE)
+        if self._ends is not None and now >= self._ends:
+            raise DeadlinePassed
+        if stalls_at is not None and now >= stalls_at:
+            self._idle_seconds = 0.0
+            self._arm()
+            raise Stalled
+        self._arm()
+
+
+def interruptible(function: Callable[[], T]) -> T:
+    """Run a blocking call in a thread, so that a signal or the deadline gets through while it blocks in C.
+
+    `getaddrinfo` is the case in point: it restarts after a signal and may block for half a minute.
+    """
+    result: list[T] = []
+    failure: list[BaseException] = []
+    done = threading.Event()
+
+    def work() -> None:
+        try:
+            result.append(function())
+        except BaseException as error:  # noqa: BLE001  raised again in the thread that waits
+            failure.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=work, daemon=True).start()
+    done.wait()
+    if failure:
+        raise failure[0]
+    return result[0]
+
+
+def exit_code_of(error: BaseException | None) -> int:
+    """Give the exit code that an exception stands for, as a shell would see it."""
+    if error is None:
+        return ExitCode.OK
+    if isinstance(error, OrcliError):
+        return error.code
+    if isinstance(error, Signalled):
+        return 128 + error.number
+    return ExitCode.DEADLINE if isinstance(error, DeadlinePassed) else ExitCode.FAILED
+
+
+def leave(code: int) -> NoReturn:
+    """End the process at once: by the signal that `code` stands for, else by exit."""
+    if code in _SIGNAL_CODES:
+        end_by(code - 128)
+    os._exit(code)
+
+
+_SIGNAL_CODES = frozenset(128 + number for number in (*ENDING_SIGNALS, signal.SIGPIPE))

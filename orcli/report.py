@@ -1,0 +1,165 @@
+"""What a person is told on stderr beside the answer, and what `--log` keeps of a request."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from orcli import output
+from orcli.answer import Completion
+from orcli.errors import OrcliError, UsageError, one_line
+from orcli.text import encode
+
+_PATIENCE_SECONDS = 1.0
+_ERASE = "\r\x1b[K"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Says on stderr what `-v` and `-q` let it say."""
+
+    verbose: bool = False
+    quiet: bool = False
+
+    def warn(self, message: str) -> None:
+        """Warn in one line, unless quiet."""
+        if not self.quiet:
+            output.report(f"warning: {message}")
+
+    def say(self, message: str) -> None:
+        """Say something in one line, unless quiet."""
+        if not self.quiet:
+            output.report(message)
+
+    def detail(self, message: str) -> None:
+        """Say something in one line when verbose."""
+        if self.verbose:
+            output.report(message)
+
+    def detail_lines(self, prefix: str, text: str) -> None:
+        """Say each line of a text when verbose."""
+        for line in text.splitlines() if self.verbose else ():
+            self.detail(prefix + line)
+
+    def retrying(self, error: OrcliError, wait: float) -> None:
+        """Say, when verbose, why the request is made again and when."""
+        self.detail(f"retrying in {wait:.1f} s: {error.message.rpartition('; ')[0]}")
+
+    @contextmanager
+    def waiting(self, model: str) -> Iterator[None]:
+        """Show a person at a terminal who waits over a second the model and the seconds, and erase it at the end."""
+        if self.quiet or not os.isatty(output.STDERR) or os.environ.get("TERM", "dumb") == "dumb":
+            yield
+            return
+        done = threading.Event()
+        thread = threading.Thread(target=_show_waiting, args=(one_line(model, 60), done), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+class Lines:
+    """Says a text that comes in pieces line by line, when verbose."""
+
+    def __init__(self, report: Report, prefix: str) -> None:
+        self._report = report
+        self._prefix = prefix
+        self._unfinished = ""
+
+    def add(self, piece: str) -> None:
+        """Take a piece in and say the lines that it completes."""
+        if self._report.verbose:
+            whole, newline, rest = (self._unfinished + piece).rpartition("\n")
+            self._unfinished = rest
+            if newline:
+                self._report.detail_lines(self._prefix, whole)
+
+    def end(self) -> None:
+        """Say what is left."""
+        self._report.detail_lines(self._prefix, self._unfinished)
+        self._unfinished = ""
+
+
+def _show_waiting(model: str, done: threading.Event) -> None:
+    began = time.monotonic()
+    shown = False
+    while not done.wait(_PATIENCE_SECONDS):
+        shown = True
+        seconds = time.monotonic() - began
+        output.write_stderr(encode(f"{_ERASE}orcli: waiting for {model}, {seconds:.0f} s"))
+    if shown:
+        output.write_stderr(_ERASE.encode())
+
+
+def summary(completion: Completion, model: str, seconds: float, first: float | None = None) -> str:
+    """Say in one line what answered (`model` if it does not say), what it took and what it cost.
+
+    `first` is the time to the first token; both times are in seconds.
+    """
+    usage = completion.usage
+    parts = [str(completion.object.get("model") or model)]
+    if provider := completion.object.get("provider"):
+        parts[0] += f" by {provider}"
+    if usage:
+        parts.append(f"{usage.get('prompt_tokens', '?')} + {usage.get('completion_tokens', '?')} tokens")
+    cost = usage.get("cost")
+    if isinstance(cost, (int, float)):
+        parts.append(f"${cost:.8f}".rstrip("0").rstrip("."))
+    if first is not None:
+        parts.append(f"first token {first:.2f} s")
+        tokens = usage.get("completion_tokens")
+        if isinstance(tokens, int) and seconds > first:
+            parts.append(f"{tokens / (seconds - first):.0f} tokens/s")
+    parts.append(f"total {seconds:.2f} s")
+    return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class Log:
+    """A file that gets one JSON line a request: never a prompt, an answer or the key."""
+
+    name: str
+    descriptor: int
+
+    def append(
+        self, command: str, model: str, completion: Completion | None, seconds: float, exit_code: int
+    ) -> str | None:
+        """Append a request's line; give what went wrong when it cannot be written."""
+        answer: Mapping[str, Any] = completion.object if completion else {}
+        record = {
+            "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+            "command": command,
+            "model": answer.get("model") or model,
+            "provider": answer.get("provider"),
+            "id": answer.get("id"),
+            "finish_reason": completion.finish_reason if completion else None,
+            "usage": answer.get("usage"),
+            "milliseconds": round(seconds * 1000),
+            "exit_code": exit_code,
+        }
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX)
+            os.write(self.descriptor, encode(json.dumps(record, ensure_ascii=False) + "\n"))
+            fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+        except OSError as error:
+            return f"cannot write the log {self.name}: {error.strerror}"
+        return None
+
+
+def open_log(name: str) -> Log:
+    """Open a log for appending, made with mode 0600 where it is not there yet."""
+    try:
+        return Log(name, os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise UsageError(f"cannot open the log {name}: {error.strerror}; check --log or ORCLI_LOG") from error

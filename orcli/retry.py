@@ -1,0 +1,57 @@
+"""When the same request is made again: only for what is transient, and only within the deadline."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from orcli.errors import OrcliError, Unavailable
+
+T = TypeVar("T")
+
+LONGEST_WAIT = 120.0
+"""Seconds; a server that asks for more is not waited for."""
+_FIRST_BACKOFF = 0.5
+_LONGEST_BACKOFF = 8.0
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often to try again, how many seconds are left, and whom to tell of a wait."""
+
+    times: int
+    remaining: Callable[[], float | None]
+    on_wait: Callable[[OrcliError, float], None]
+
+    def run(self, attempt: Callable[[], T]) -> T:
+        """Call `attempt` until it succeeds, fails for good, or the retries or the time are used up.
+
+        Waits as `Retry-After` says, else 0.5 s doubling to 8 s, less up to a quarter; where the wait would be over
+        120 s or over the deadline, the error is raised at once.
+        """
+        for number in range(self.times + 1):
+            try:
+                return attempt()
+            except OrcliError as error:
+                if not error.transient or number == self.times:
+                    raise
+                wait = self._wait(error, number)
+                self.on_wait(error, wait)
+            time.sleep(wait)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _wait(self, error: OrcliError, number: int) -> float:
+        asked, wait = error.retry_after, 0.0
+        if asked is None:
+            wait = min(_FIRST_BACKOFF * 2**number, _LONGEST_BACKOFF) * (1 - 0.25 * random.random())
+        else:
+            wait = asked + 0.1 * random.random()
+        left = self.remaining()
+        if asked is not None and asked > LONGEST_WAIT:
+            raise Unavailable(f"{error.message} (in {asked:.0f} s, says the server)", error=error.error) from error
+        if left is not None and wait >= left:
+            raise error
+        return wait

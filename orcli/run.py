@@ -1,0 +1,354 @@
+"""From options to an exit: settings, input, request, client, pattern, output, in this order, for every command.
+
+What could go wrong here and now is found before anything is sent.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from orcli import config, output
+from orcli.answer import Completion
+from orcli.config import Setting
+from orcli.errors import ExitCode, Mismatch, OrcliError, UsageError
+from orcli.inputs import Given, Reader, argument_text, display_name, read_file, read_text, user_text
+from orcli.local import is_local
+from orcli.options import AskOptions, RequestOptions, StreamOptions
+from orcli.process import DeadlinePassed, Signalled, Watch, exit_code_of, release
+from orcli.report import Lines, Log, Report, open_log, summary
+from orcli.request import build_request, encode_request, parse_parameters
+from orcli.retry import Retry
+from orcli.schema import check_answer, first_code_block, parse_schema
+from orcli.transcript import Conversation, Message, assistant_turn, open_conversation, parse_messages, with_system
+
+if TYPE_CHECKING:
+    from orcli.client import Client
+
+
+@dataclass
+class Session:
+    """One run of a command: what it was told, its clock and its voice, and what came of it so far."""
+
+    command: str
+    options: RequestOptions
+    report: Report
+    settings: Mapping[str, Setting]
+    watch: Watch
+    retry: Retry
+    log: Log | None
+    model: str = ""
+    sent_at: float | None = None
+    text_at: float | None = None
+    completion: Completion | None = None
+    printed: bool = False
+    """stdout has the API's object or error already, so no error object may follow it."""
+
+    def note_text(self) -> None:
+        """Note when the first text came."""
+        if self.text_at is None:
+            self.text_at = time.monotonic()
+
+    def seconds(self) -> float:
+        """Seconds since the request was first sent."""
+        return 0.0 if self.sent_at is None else time.monotonic() - self.sent_at
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request that is ready to be sent, and what its answer is checked against and kept in."""
+
+    models: tuple[str, ...]
+    request: dict[str, Any]
+    schema: Mapping[str, Any] | None
+    conversation: Conversation | None
+    turns: list[Message]
+    """What `-c` appends before the answer: the system message and the new user turn."""
+
+
+def run_ask(options: AskOptions) -> None:
+    """Carry out `orcli ask`: one request, one answer on stdout; raises what the exit code tells."""
+    with session("ask", options) as current:
+        plan = prepare(current, Given(options.prompt, tuple(options.files or ())))
+        body = encode_request(plan.request)
+        if options.dry_run:
+            output.write(body + b"\n")
+            return
+        from orcli.patterns.ask import ask
+
+        try:
+            with connected(current, plan) as client:
+                current.completion = current.retry.run(lambda: ask(client, body))
+        except OrcliError as error:
+            current.completion = error.completion
+            if current.completion is not None:
+                print_completion(current, current.completion.text)
+            raise
+        finish(current, plan)
+
+
+def run_stream(options: StreamOptions) -> None:
+    """Carry out `orcli stream`: the answer on stdout as it arrives; raises what the exit code tells."""
+    with session("stream", options) as current:
+        plan = prepare(current, Given(options.prompt, tuple(options.files or ())))
+        body = encode_request(as_stream(plan))
+        if options.dry_run:
+            output.write(body + b"\n")
+            return
+        idle = _seconds(options.idle_timeout, "--idle-timeout", current.settings, "ORCLI_IDLE_TIMEOUT")
+        keep = plan.schema is not None or plan.conversation is not None or options.extract
+        with connected(current, plan) as client:
+            print_stream(current, client, body, idle, keep=keep)
+        finish(current, plan, shown=not options.extract)
+
+
+def as_stream(plan: Plan) -> dict[str, Any]:
+    """Give the request for a stream; OpenRouter always sends the usage, llama.cpp wants to be asked for it."""
+    options = {"stream_options": {"include_usage": True}} if is_local(plan.models[0]) else {}
+    return {**options, **plan.request, "stream": True}
+
+
+def print_stream(current: Session, client: Client, body: bytes, idle: float, *, keep: bool) -> None:
+    """Print a stream as it arrives, under the rules of completeness; `current.completion` is what came of it.
+
+    `idle` is in seconds, 0 is no limit. Raises what made the stream fail, after what had come is printed.
+    """
+    from orcli.patterns.stream import open_stream
+
+    options, watch = current.options, current.watch
+    writer = output.TextStream()
+    thoughts = Lines(current.report, "reasoning: ")
+    stream = None
+    try:
+        retry = replace(current.retry, on_wait=lambda error, wait: _stand_by(current, error, wait))
+        stream = open_stream(
+            client, body, retry, begin=lambda: watch.expect_events(idle), keep=keep, hold=not options.json_output
+        )
+        for chunk in stream:
+            watch.event()
+            if chunk.reasoning:
+                thoughts.add(chunk.reasoning)
+            if chunk.text:
+                current.note_text()
+                if not (options.json_output or options.extract):
+                    writer.write(chunk.text)
+            if options.json_output:
+                output.write(chunk.line())
+    except (OrcliError, DeadlinePassed) as error:
+        if stream is None and isinstance(error, OrcliError) and error.completion is not None:
+            current.completion = error.completion
+            if options.json_output:
+                print_completion(current, "")
+        elif stream is not None and options.extract:
+            writer.write(stream.accumulator.completion().text)
+        writer.end()
+        raise
+    finally:
+        watch.expect_events(0)
+        thoughts.end()
+        if stream is not None:
+            stream.close()
+            current.completion = stream.accumulator.completion()
+            current.printed = bool(stream.accumulator.error)
+    writer.end()
+
+
+def _stand_by(current: Session, error: OrcliError, wait: float) -> None:
+    """Stop counting silence while the client itself waits to try again."""
+    current.watch.expect_events(0)
+    current.report.retrying(error, wait)
+
+
+@contextmanager
+def session(command: str, options: RequestOptions) -> Iterator[Session]:
+    """Set a run up, and end it: its error object under `--json`, its summary and its log line, however it ends."""
+    report = Report(options.verbose, options.quiet)
+    watch, current = None, None
+    try:
+        check_contradictions(options)
+        settings = config.load_settings(os.environ, options.env_file)
+        watch = Watch(_seconds(options.timeout, "--timeout", settings, "ORCLI_TIMEOUT"))
+        retry = Retry(_retries(options.retries, settings), watch.remaining, report.retrying)
+        log_name = options.log or _setting(settings, "ORCLI_LOG")
+        log = open_log(log_name) if log_name else None
+        current = Session(command, options, report, settings, watch, retry, log)
+        watch.start()
+        yield current
+    except BaseException as error:
+        release()
+        if current is not None:
+            _conclude(current, error)
+        if options.json_output and not (current and current.printed):
+            write_error_object(error)
+        raise
+    release()
+    _conclude(current, None)
+
+
+def _conclude(current: Session, error: BaseException | None) -> None:
+    if current.completion is not None:
+        first = None if current.text_at is None or current.sent_at is None else current.text_at - current.sent_at
+        current.report.detail(summary(current.completion, current.model, current.seconds(), first))
+    if current.log and current.sent_at is not None:
+        code = exit_code_of(error)
+        fault = current.log.append(current.command, current.model, current.completion, current.seconds(), code)
+        if fault:
+            current.report.warn(fault)
+
+
+def write_error_object(error: BaseException) -> None:
+    """Write a failure as the one JSON object that stdout gets; silent where stdout itself is what failed."""
+    code = ExitCode(exit_code_of(error))
+    if code in (ExitCode.FAILED, ExitCode.READER_GONE):
+        return
+    if isinstance(error, OrcliError):
+        value = error.as_json()
+    else:
+        value = {"error": {"code": code.name.lower(), "message": f"ended by {code.name.lower()}"}}
+    try:
+        output.write_json(value)
+    except (OrcliError, Signalled):
+        return
+
+
+def check_contradictions(options: RequestOptions) -> None:
+    """Raise UsageError for options that contradict each other."""
+    pairs = (
+        ("-c", options.conversation, "--messages", options.messages),
+        ("-x", options.extract, "--json", options.json_output),
+        ("-s", options.system, "--system-file", options.system_file),
+    )
+    for first, first_value, second, second_value in pairs:
+        if first_value not in (None, False) and second_value not in (None, False):
+            raise UsageError(f"{first} and {second} contradict each other; use one")
+
+
+def prepare(current: Session, given: Given) -> Plan:
+    """Read all the input and build the request; whatever is wrong with them is raised here."""
+    options = current.options
+    models = tuple(options.model or (_setting(current.settings, "ORCLI_MODEL") or config.DEFAULT_MODEL,))
+    if not all(models):
+        raise UsageError("-m is empty; give a model id")
+    current.model = models[0]
+    on_stdin = [name for name in (options.messages, options.system_file, options.schema) if name == "-"]
+    given = replace(
+        given,
+        no_stdin=options.no_stdin,
+        other_readers=len(on_stdin),
+        prompt_optional=options.messages is not None,
+    )
+    reader = Reader(
+        on_silence=lambda: current.report.say("waiting for stdin (use -n or </dev/null)"),
+        on_begin=current.watch.pause,
+        on_end=current.watch.start,
+        warn=current.report.warn,
+    )
+    schema = None if options.schema is None else _read_schema(options.schema, reader)
+    parameters = parse_parameters(
+        options.param or (),
+        max_tokens=None if options.max_tokens is None else config.whole(options.max_tokens, "--max-tokens", 1),
+        temperature=None if options.temperature is None else config.number(options.temperature, "--temperature"),
+        schema=schema,
+    )
+    system = _system(options, reader)
+    conversation = open_conversation(options.conversation) if options.conversation is not None else None
+    earlier: list[Message] = conversation.messages if conversation else []
+    if options.messages is not None:
+        earlier = parse_messages(read_file(options.messages, reader), display_name(options.messages))
+    text = user_text(given, reader)
+    turns: list[Message] = [] if text is None else [{"role": "user", "content": text}]
+    messages = [*with_system(earlier, system), *turns]
+    if system is not None and not earlier:
+        turns = messages
+    return Plan(models, build_request(models, messages, parameters), schema, conversation, turns)
+
+
+def _read_schema(given: str, reader: Reader) -> dict[str, Any]:
+    if given.lstrip().startswith("{"):
+        return parse_schema(given, "--schema")
+    return parse_schema(read_text(given, reader), display_name(given))
+
+
+def _system(options: RequestOptions, reader: Reader) -> str | None:
+    if options.system is not None:
+        return argument_text(options.system, "--system")
+    if options.system_file is not None:
+        return read_text(options.system_file, reader)
+    return None
+
+
+def _setting(settings: Mapping[str, Setting], name: str) -> str | None:
+    setting = settings.get(name)
+    return setting.value if setting else None
+
+
+def _seconds(typed: str | None, option: str, settings: Mapping[str, Setting], variable: str) -> float:
+    if typed is not None:
+        return config.seconds(typed, option)
+    value = _setting(settings, variable)
+    return config.DEFAULT_SECONDS[variable] if value is None else config.seconds(value, variable)
+
+
+def _retries(typed: str | None, settings: Mapping[str, Setting]) -> int:
+    if typed is not None:
+        return config.whole(typed, "--retries")
+    value = _setting(settings, "ORCLI_RETRIES")
+    return config.DEFAULT_RETRIES if value is None else config.whole(value, "ORCLI_RETRIES")
+
+
+@contextmanager
+def connected(current: Session, plan: Plan) -> Iterator[Client]:
+    """Give a client connected to where the model is: OpenRouter, or llama.cpp's server on this machine."""
+    from orcli.client import connect
+    from orcli.local import serve
+
+    with ExitStack() as stack:
+        stack.enter_context(current.report.waiting(current.model))
+        current.watch.expect_reader(output.STDOUT)
+        if any(is_local(model) for model in plan.models):
+            endpoint = stack.enter_context(serve(plan.models))
+        else:
+            endpoint = config.endpoint(current.settings)
+            for warning in config.endpoint_warnings(current.settings):
+                current.report.warn(warning)
+        client = stack.enter_context(connect(endpoint))
+        current.sent_at = time.monotonic()
+        yield client
+
+
+def finish(current: Session, plan: Plan, *, shown: bool = False) -> None:
+    """Check a whole answer's form, print it if it is not shown yet, and carry the conversation on.
+
+    Raises Mismatch, after the answer is printed, where it has not the form that was asked for.
+    """
+    completion = current.completion
+    assert completion is not None
+    text, mismatch = completion.text, None
+    try:
+        if current.options.extract:
+            text = first_code_block(text)
+        if plan.schema is not None:
+            check_answer(text, plan.schema)
+    except Mismatch as error:
+        mismatch = error
+    if not shown:
+        print_completion(current, text)
+    if mismatch is not None:
+        raise mismatch
+    if plan.conversation is not None:
+        plan.conversation.append([*plan.turns, assistant_turn(completion.message)])
+
+
+def print_completion(current: Session, text: str) -> None:
+    """Print a completion: the API's object under `--json`, else the text where there is any."""
+    assert current.completion is not None
+    current.report.detail_lines("reasoning: ", current.completion.reasoning)
+    current.printed = True
+    if current.options.json_output:
+        output.write(current.completion.line())
+    elif text:
+        output.write_text(text)

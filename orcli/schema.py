@@ -1,0 +1,76 @@
+"""The form an answer must have: a JSON Schema, or a fenced code block."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from orcli.errors import Mismatch, UsageError
+from orcli.text import load_json
+
+
+def parse_schema(text: str, name: str) -> dict[str, Any]:
+    """Read a JSON Schema and compile it once to be sure that it is one; UsageError says what is wrong with it."""
+    try:
+        schema = load_json(text)
+    except ValueError as error:
+        raise UsageError(f"{name} is not JSON: {error}; give a JSON Schema object") from None
+    if not isinstance(schema, dict):
+        raise UsageError(f"{name} is no JSON Schema: it must be an object")
+    _validator(schema, name)
+    return schema
+
+
+def _validator(schema: Mapping[str, Any], name: str) -> Any:
+    # Imported here: only a request with a schema pays for the validator.
+    import jsonschema_rs
+
+    try:
+        return jsonschema_rs.validator_for(dict(schema), offline=True)
+    except (ValueError, jsonschema_rs.ReferencingError) as error:
+        message = getattr(error, "message", "") or str(error)
+        path = "/".join(str(step) for step in getattr(error, "instance_path", ()) or ())
+        place = f" at {path}" if path else ""
+        raise UsageError(f"{name} is no JSON Schema: {message}{place}; mend it") from None
+
+
+def check_answer(text: str, schema: Mapping[str, Any]) -> None:
+    """Raise Mismatch, naming the first fault and its place, when an answer does not satisfy a schema."""
+    try:
+        value = load_json(text)
+    except ValueError as error:
+        raise Mismatch(f"the answer is not JSON: {error}; try again, or another model") from None
+    fault = next(_validator(schema, "--schema").iter_errors(value), None)
+    if fault is not None:
+        path = "/".join(str(step) for step in fault.instance_path)
+        place = f" at {path}" if path else ""
+        raise Mismatch(f"the answer does not satisfy --schema: {fault.message}{place}; try again, or another model")
+
+
+_FENCE = re.compile(r"^ {0,3}(`{3,}(?=[^`\n]*$)|~{3,})[^\n]*$")
+
+
+def first_code_block(text: str) -> str:
+    """Give the inside of the first fenced code block (CommonMark 0.31, section 4.5); Mismatch when there is none.
+
+    A block that is never closed ends with the text.
+    """
+    lines = text.splitlines(keepends=True)
+    opening = next(((number, match) for number, line in enumerate(lines) if (match := _match(line))), None)
+    if opening is None:
+        raise Mismatch("the answer has no fenced code block for -x; ask for one in the prompt")
+    number, match = opening
+    fence = match.group(1)
+    indent = len(match.group(0)) - len(match.group(0).lstrip(" "))
+    closing = re.compile(rf"^ {{0,3}}{re.escape(fence[0])}{{{len(fence)},}}[ \t]*$")
+    inside = []
+    for line in lines[number + 1 :]:
+        if closing.match(line.rstrip("\r\n")):
+            break
+        inside.append(line[min(indent, len(line) - len(line.lstrip(" "))) :])
+    return "".join(inside)
+
+
+def _match(line: str) -> re.Match[str] | None:
+    return _FENCE.match(line.rstrip("\r\n"))

@@ -1,0 +1,60 @@
+"""Server-sent events: the lines of a stream as the data of its events. Pure.
+
+Framing: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation, with one leniency:
+an event that the end of the stream leaves without its blank line counts, so that a last chunk is not lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def events(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield each event's name (empty without one) and data, whatever the borders of the blocks; comments are none.
+
+    Linear in the length of a line. Lines end in LF, CRLF or CR.
+    """
+    data: list[bytes] = []
+    name = b""
+    for line in _lines(blocks):
+        if line.startswith(b"data:"):
+            data.append(line[6:] if line[5:6] == b" " else line[5:])
+        elif not line:
+            if data:
+                yield name, data[0] if len(data) == 1 else b"\n".join(data)
+                data = []
+            name = b""
+        elif line.startswith(b"event:"):
+            name = line[6:].strip()
+    if data:
+        yield name, b"\n".join(data)
+
+
+def _lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield lines without their ends; the last one also when it has none."""
+    unfinished: list[bytes] = []
+    begun = False
+    carriage_return = False
+    for block in blocks:
+        if not block:
+            continue
+        if not begun:
+            begun = True
+            block = block.removeprefix(_BYTE_ORDER_MARK)
+        if carriage_return and block.startswith(b"\n"):
+            block = block[1:]
+        if b"\r" in block:
+            carriage_return = block.endswith(b"\r")
+            block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        elif block:
+            carriage_return = False
+        lines = block.split(b"\n")
+        unfinished.append(lines[0])
+        if len(lines) > 1:
+            yield b"".join(unfinished)
+            yield from lines[1:-1]
+            unfinished = [lines[-1]]
+    if any(unfinished):
+        yield b"".join(unfinished)

@@ -1,0 +1,127 @@
+"""Conversations in files: `--messages`, which is read, and `-c`, which is read and then carried on."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orcli.errors import Failed, UsageError
+from orcli.text import encode, load_json
+
+Message = dict[str, Any]
+ROLES = ("system", "developer", "user", "assistant", "tool")
+
+
+def parse_messages(data: bytes, name: str) -> list[Message]:
+    """Read a conversation: a JSON array of messages, an object with `messages`, or one message a line.
+
+    Raises UsageError naming the line, or the message's place, where it is none.
+    """
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name} is not UTF-8 at offset {error.start}; convert it with iconv") from None
+    if not text.strip():
+        raise UsageError(f"{name} holds no messages; give a JSON array of messages, or one message a line")
+    try:
+        value: Any = load_json(text)
+    except ValueError:
+        value = _message_lines(text, name)
+    if isinstance(value, dict):
+        value = value.get("messages", [value])
+    if not isinstance(value, list) or not value:
+        raise UsageError(f"{name} holds no messages; give a JSON array of messages, or one message a line")
+    for place, message in enumerate(value, 1):
+        _check_message(message, f"{name}: message {place}")
+    return value
+
+
+def _message_lines(text: str, name: str) -> list[Any]:
+    messages = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            messages.append(load_json(line))
+        except ValueError as error:
+            raise UsageError(f"{name}, line {number} is not JSON: {error}; one message a line is wanted") from None
+    return messages
+
+
+def _check_message(message: object, place: str) -> None:
+    if not isinstance(message, dict):
+        raise UsageError(f"{place} is not an object; a message has a role and content")
+    if message.get("role") not in ROLES:
+        raise UsageError(f"{place} has no role of {', '.join(ROLES)}; give it one")
+    content = message.get("content")
+    if content is None and message.get("role") == "assistant" and message.get("tool_calls"):
+        return
+    if isinstance(content, list) and content and all(isinstance(part, dict) for part in content):
+        return
+    if not isinstance(content, str):
+        raise UsageError(f"{place} has no content; give it a string or content parts")
+
+
+def with_system(messages: Sequence[Message], system: str | None) -> list[Message]:
+    """Put a system message at the front, in the place of the one that stands there."""
+    if system is None:
+        return list(messages)
+    rest = messages[1:] if messages and messages[0].get("role") == "system" else messages
+    return [{"role": "system", "content": system}, *rest]
+
+
+def assistant_turn(message: Mapping[str, Any]) -> Message:
+    """Give what of an answer's message belongs in the conversation; reasoning_details and annotations go unmodified."""
+    kept = ("content", "tool_calls", "reasoning_details", "annotations")
+    return {"role": "assistant", "content": None, **{key: message[key] for key in kept if message.get(key) is not None}}
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A conversation file, open for appending; `messages` is what it held."""
+
+    name: str
+    descriptor: int
+    messages: list[Message]
+
+    def append(self, messages: Sequence[Message]) -> None:
+        """Append messages in one write under a lock; a system message only while the file is still empty.
+
+        A missing last newline is mended. Raises Failed, and leaves the file as it was, when it cannot be written.
+        """
+        fcntl.flock(self.descriptor, fcntl.LOCK_EX)
+        size = os.fstat(self.descriptor).st_size
+        if size:
+            messages = [message for message in messages if message.get("role") != "system"]
+        lines = "".join(json.dumps(message, ensure_ascii=False) + "\n" for message in messages)
+        data = encode(lines)
+        try:
+            if size and os.pread(self.descriptor, 1, size - 1) != b"\n":
+                data = b"\n" + data
+            if os.write(self.descriptor, data) != len(data):
+                raise OSError(0, "the disk is full")
+        except OSError as error:
+            os.ftruncate(self.descriptor, size)
+            raise Failed(f"cannot append to {self.name}: {error.strerror}; the answer is not in it") from error
+        finally:
+            fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+
+
+def open_conversation(name: str) -> Conversation:
+    """Open a conversation file for reading and appending, made with mode 0600 where it is not there yet."""
+    try:
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        raise UsageError(f"cannot open the conversation {name}: {error.strerror}; check the path") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise UsageError(f"{name} is no regular file; a conversation is kept in one")
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    with open(descriptor, "rb", closefd=False) as file:
+        data = file.read()
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return Conversation(name, descriptor, parse_messages(data, name) if data.strip() else [])

@@ -1,0 +1,1 @@
+"""The tests, and the rig they stand on: a loopback OpenRouter and a runner that starts the real command."""
