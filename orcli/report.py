@@ -7,8 +7,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -53,21 +52,6 @@ class Report:
         """Say, when verbose, why the request is made again and when."""
         self.detail(f"retrying in {wait:.1f} s: {error.message.rpartition('; ')[0]}")
 
-    @contextmanager
-    def waiting(self, model: str) -> Iterator[None]:
-        """Show a person at a terminal who waits over a second the model and the seconds, and erase it at the end."""
-        if self.quiet or not os.isatty(output.STDERR) or os.environ.get("TERM", "dumb") == "dumb":
-            yield
-            return
-        done = threading.Event()
-        thread = threading.Thread(target=_show_waiting, args=(one_line(model, 60), done), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
-
 
 class Lines:
     """Says a text that comes in pieces line by line, when verbose."""
@@ -91,15 +75,37 @@ class Lines:
         self._unfinished = ""
 
 
-def _show_waiting(model: str, done: threading.Event) -> None:
-    began = time.monotonic()
-    shown = False
-    while not done.wait(_PATIENCE_SECONDS):
-        shown = True
-        seconds = time.monotonic() - began
-        output.write_stderr(encode(f"{_ERASE}orcli: waiting for {model}, {seconds:.0f} s"))
-    if shown:
-        output.write_stderr(_ERASE.encode())
+class Waiting:
+    """Shows a person at a terminal who waits over a second the model and the seconds, and erases it at the end."""
+
+    def __init__(self, report: Report) -> None:
+        terminal = os.isatty(output.STDERR) and os.environ.get("TERM", "dumb") != "dumb"
+        self._wanted = terminal and not report.quiet
+        self._done = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, model: str) -> None:
+        """Begin to wait for a model."""
+        if self._wanted:
+            self._thread = threading.Thread(target=self._show, args=(one_line(model, 60),), daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the wait, with nothing left on the line."""
+        if self._thread is not None:
+            self._done.set()
+            self._thread.join()
+            self._thread = None
+
+    def _show(self, model: str) -> None:
+        began = time.monotonic()
+        shown = False
+        while not self._done.wait(_PATIENCE_SECONDS):
+            shown = True
+            seconds = time.monotonic() - began
+            output.write_stderr(encode(f"{_ERASE}orcli: waiting for {model}, {seconds:.0f} s"))
+        if shown:
+            output.write_stderr(_ERASE.encode())
 
 
 def summary(completion: Completion, model: str, seconds: float, first: float | None = None) -> str:

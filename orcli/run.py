@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from orcli.inputs import Given, Reader, argument_text, display_name, read_file, 
 from orcli.local import is_local
 from orcli.options import AskOptions, RequestOptions, StreamOptions
 from orcli.process import DeadlinePassed, Signalled, Watch, exit_code_of, release
-from orcli.report import Lines, Log, Report, open_log, summary
+from orcli.report import Lines, Log, Report, Waiting, open_log, summary
 from orcli.request import build_request, encode_request, parse_parameters
 from orcli.retry import Retry
 from orcli.schema import check_answer, first_code_block, parse_schema
@@ -41,6 +41,7 @@ class Session:
     watch: Watch
     retry: Retry
     log: Log | None
+    waiting: Waiting
     model: str = ""
     sent_at: float | None = None
     text_at: float | None = None
@@ -73,37 +74,47 @@ class Plan:
 def run_ask(options: AskOptions) -> None:
     """Carry out `orcli ask`: one request, one answer on stdout; raises what the exit code tells."""
     with session("ask", options) as current:
-        plan = prepare(current, Given(options.prompt, tuple(options.files or ())))
-        body = encode_request(plan.request)
-        if options.dry_run:
-            output.write(body + b"\n")
-            return
-        from orcli.patterns.ask import ask
-
-        try:
-            with connected(current, plan) as client:
-                current.completion = current.retry.run(lambda: ask(client, body))
-        except OrcliError as error:
-            current.completion = error.completion
-            if current.completion is not None:
-                print_completion(current, current.completion.text)
-            raise
-        finish(current, plan)
+        deliver(current, prepare(current, Given(options.prompt, tuple(options.files or ()))))
 
 
 def run_stream(options: StreamOptions) -> None:
     """Carry out `orcli stream`: the answer on stdout as it arrives; raises what the exit code tells."""
     with session("stream", options) as current:
-        plan = prepare(current, Given(options.prompt, tuple(options.files or ())))
-        body = encode_request(as_stream(plan))
-        if options.dry_run:
-            output.write(body + b"\n")
-            return
         idle = _seconds(options.idle_timeout, "--idle-timeout", current.settings, "ORCLI_IDLE_TIMEOUT")
-        keep = plan.schema is not None or plan.conversation is not None or options.extract
-        with connected(current, plan) as client:
+        deliver(current, prepare(current, Given(options.prompt, tuple(options.files or ()))), idle=idle)
+
+
+def deliver(current: Session, plan: Plan, *, idle: float | None = None) -> None:
+    """Send a request, or under `--dry-run` print it, and print its answer: whole, or with `idle` as it arrives.
+
+    `idle` is the longest wait between data of a stream, in seconds, 0 being no limit.
+    """
+    options = current.options
+    streamed = idle is not None
+    body = encode_request(as_stream(plan) if streamed else plan.request)
+    if options.dry_run:
+        output.write(body + b"\n")
+        return
+    with connected(current, plan) as client:
+        if idle is not None:
+            keep = plan.schema is not None or plan.conversation is not None or options.extract
             print_stream(current, client, body, idle, keep=keep)
-        finish(current, plan, shown=not options.extract)
+        else:
+            ask_once(current, client, body)
+    finish(current, plan, shown=streamed and not options.extract)
+
+
+def ask_once(current: Session, client: Client, body: bytes) -> None:
+    """Send a request and keep its completion; of one that fails, what came is printed before the error is raised."""
+    from orcli.patterns.ask import ask
+
+    try:
+        current.completion = current.retry.run(lambda: ask(client, body))
+    except OrcliError as error:
+        current.completion = error.completion
+        if current.completion is not None:
+            print_completion(current, current.completion.text)
+        raise
 
 
 def as_stream(plan: Plan) -> dict[str, Any]:
@@ -130,13 +141,16 @@ def print_stream(current: Session, client: Client, body: bytes, idle: float, *, 
         )
         for chunk in stream:
             watch.event()
-            if chunk.reasoning:
+            if chunk.reasoning and options.verbose:
+                current.waiting.stop()
                 thoughts.add(chunk.reasoning)
             if chunk.text:
+                current.waiting.stop()
                 current.note_text()
                 if not (options.json_output or options.extract):
                     writer.write(chunk.text)
             if options.json_output:
+                current.waiting.stop()
                 output.write(chunk.line())
     except (OrcliError, DeadlinePassed) as error:
         if stream is None and isinstance(error, OrcliError) and error.completion is not None:
@@ -145,6 +159,7 @@ def print_stream(current: Session, client: Client, body: bytes, idle: float, *, 
                 print_completion(current, "")
         elif stream is not None and options.extract:
             writer.write(stream.accumulator.completion().text)
+        current.waiting.stop()
         writer.end()
         raise
     finally:
@@ -175,7 +190,7 @@ def session(command: str, options: RequestOptions) -> Iterator[Session]:
         retry = Retry(_retries(options.retries, settings), watch.remaining, report.retrying)
         log_name = options.log or _setting(settings, "ORCLI_LOG")
         log = open_log(log_name) if log_name else None
-        current = Session(command, options, report, settings, watch, retry, log)
+        current = Session(command, options, report, settings, watch, retry, log, Waiting(report))
         watch.start()
         yield current
     except BaseException as error:
@@ -227,8 +242,11 @@ def check_contradictions(options: RequestOptions) -> None:
             raise UsageError(f"{first} and {second} contradict each other; use one")
 
 
-def prepare(current: Session, given: Given) -> Plan:
-    """Read all the input and build the request; whatever is wrong with them is raised here."""
+def prepare(current: Session, given: Given, read: Callable[[Given, Reader], Any] = user_text) -> Plan:
+    """Read all the input and build the request; whatever is wrong with them is raised here.
+
+    `read` gives the content of the user turn, text or parts, or None where there need be none.
+    """
     options = current.options
     models = tuple(options.model or (_setting(current.settings, "ORCLI_MODEL") or config.DEFAULT_MODEL,))
     if not all(models):
@@ -259,8 +277,8 @@ def prepare(current: Session, given: Given) -> Plan:
     earlier: list[Message] = conversation.messages if conversation else []
     if options.messages is not None:
         earlier = parse_messages(read_file(options.messages, reader), display_name(options.messages))
-    text = user_text(given, reader)
-    turns: list[Message] = [] if text is None else [{"role": "user", "content": text}]
+    content = read(given, reader)
+    turns: list[Message] = [] if content is None else [{"role": "user", "content": content}]
     messages = [*with_system(earlier, system), *turns]
     if system is not None and not earlier:
         turns = messages
@@ -307,7 +325,8 @@ def connected(current: Session, plan: Plan) -> Iterator[Client]:
     from orcli.local import serve
 
     with ExitStack() as stack:
-        stack.enter_context(current.report.waiting(current.model))
+        current.waiting.start(current.model)
+        stack.callback(current.waiting.stop)
         current.watch.expect_reader(output.STDOUT)
         if any(is_local(model) for model in plan.models):
             endpoint = stack.enter_context(serve(plan.models))
@@ -348,6 +367,7 @@ def print_completion(current: Session, text: str) -> None:
     assert current.completion is not None
     current.report.detail_lines("reasoning: ", current.completion.reasoning)
     current.printed = True
+    current.waiting.stop()
     if current.options.json_output:
         output.write(current.completion.line())
     elif text:
