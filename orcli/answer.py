@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from orcli.errors import Incomplete, OrcliError, Refused, ToolsError, Unavailable, from_api, one_line, provider_words
-from orcli.text import load_json
+from orcli.text import encode, load_json
 
 
 @dataclass(frozen=True)
 class Completion:
-    """A completion object of the API, whole, and the bytes it came as."""
+    """A completion object of the API, whole, and the bytes it came as, none where it was put together from a stream."""
 
     object: Mapping[str, Any]
     body: bytes
@@ -56,7 +57,8 @@ class Completion:
 
     def line(self) -> bytes:
         """Give the object as one line, byte for byte as it came but for line ends."""
-        return as_line(self.body)
+        body = self.body or encode(json.dumps(self.object, ensure_ascii=False, separators=(",", ":")))
+        return as_line(body)
 
 
 def as_line(data: bytes) -> bytes:
@@ -134,10 +136,11 @@ def outcome_of(completion: Completion) -> Outcome:
     )
 
 
-def verdict(outcome: Outcome, *, tools: bool = False) -> OrcliError | None:
+def verdict(outcome: Outcome, *, tools: bool = False, whole: bool = False) -> OrcliError | None:
     """Judge what came: None when it is a whole answer, else why it is not.
 
-    With `tools`, tool calls are an answer too. An error counts by its own code, as Incomplete once text had come.
+    With `tools`, tool calls are an answer too; `whole` says that they came in one body, so that they need no
+    finish_reason to be trusted. An error counts by its own code, as Incomplete once text had come.
     """
     reason, native = outcome.finish_reason, outcome.native_finish_reason
     if outcome.error or reason == "error":
@@ -156,7 +159,7 @@ def verdict(outcome: Outcome, *, tools: bool = False) -> OrcliError | None:
         if native in ("network_error", "error"):
             return Unavailable(f"the provider failed ({native}) and sent no text; try later", transient=True)
         return Incomplete("the answer is empty; try again, or another model")
-    if reason is None and not outcome.tool_calls:
+    if reason is None and not (outcome.tool_calls and whole):
         return Incomplete("the answer came without a finish_reason, so it may be cut; try again")
     return None
 

@@ -11,7 +11,7 @@ from io import StringIO
 
 import typer
 
-from orcli.options import AskOptions, StreamOptions, takes
+from orcli.options import AskOptions, StreamOptions, ToolOptions, takes
 
 Run = Callable[[], None]
 
@@ -47,6 +47,15 @@ def stream(options: StreamOptions) -> Run:
     from orcli.run import run_stream
 
     return lambda: run_stream(options)
+
+
+@app.command()
+@takes(ToolOptions)
+def tool(options: ToolOptions) -> Run:
+    """Let the model call tools, run here or left to the caller, and print its answer."""
+    from orcli.run_tool import run_tool
+
+    return lambda: run_tool(options)
 
 
 def parse(arguments: list[str]) -> Run | str:

@@ -35,6 +35,12 @@ def is_local(model: str) -> bool:
     return model.startswith(PREFIX)
 
 
+def check_tools(model: str) -> None:
+    """Raise UsageError for a model of this machine that cannot call tools."""
+    if model == PREFIX + "smollm2":
+        raise UsageError(f"{model} is too small to call tools; use another model, such as local/PATH.gguf")
+
+
 def model_path(model: str) -> str:
     """Find the GGUF file of a local model; UsageError, with the install line, where there is none."""
     name = model.removeprefix(PREFIX)

@@ -94,6 +94,50 @@ class StreamOptions(AskOptions):
     ] = None
 
 
+@dataclass(frozen=True)
+class ToolOptions(AskOptions):
+    """What `orcli tool` takes."""
+
+    tools: Annotated[
+        list[str] | None,
+        typer.Option("--tools", metavar="PATH", help="Tool definitions: a JSON file, or a directory of NAME.json."),
+    ] = None
+    execute: Annotated[
+        list[str] | None,
+        typer.Option("--exec", metavar="NAME=COMMAND", help="The command that runs a function: JSON in, result out."),
+    ] = None
+    result: Annotated[
+        list[str] | None,
+        typer.Option("--result", metavar="ID=TEXT", help="The result of a pending call, taken literally."),
+    ] = None
+    result_file: Annotated[
+        list[str] | None,
+        typer.Option("--result-file", metavar="ID=FILE", help="The result of a pending call; - is standard input."),
+    ] = None
+    tool_choice: Annotated[
+        str | None,
+        typer.Option("--tool-choice", metavar="CHOICE", help="auto, none, required or a function's name."),
+    ] = None
+    no_parallel: Annotated[bool, typer.Option("--no-parallel", help="At most one call a turn.")] = False
+    max_rounds: Annotated[
+        str | None, typer.Option("--max-rounds", metavar="N", help="Most rounds of calls, default 10.")
+    ] = None
+    max_cost: Annotated[
+        str | None, typer.Option("--max-cost", metavar="USD", help="Stop calling tools from this cost on.")
+    ] = None
+    tool_timeout: Annotated[
+        str | None,
+        typer.Option("--tool-timeout", metavar="SECONDS", help="Longest run of a tool, default 60; 0 is none."),
+    ] = None
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first call that fails.")] = False
+    confirm: Annotated[bool, typer.Option("--confirm", help="Ask on the terminal before each call.")] = False
+    stream: Annotated[bool, typer.Option("--stream", help="Print the text as it arrives.")] = False
+    idle_timeout: Annotated[
+        str | None,
+        typer.Option("--idle-timeout", metavar="SECONDS", help="Longest wait between data, default 120; 0 is none."),
+    ] = None
+
+
 def takes(options: type[Options]) -> Callable[[Callable[[Options], Result]], Callable[..., Result]]:
     """Make a function of one options value a Typer command: its parameters are the fields of the dataclass."""
 

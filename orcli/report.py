@@ -86,7 +86,8 @@ class Waiting:
 
     def start(self, model: str) -> None:
         """Begin to wait for a model."""
-        if self._wanted:
+        if self._wanted and self._thread is None:
+            self._done.clear()
             self._thread = threading.Thread(target=self._show, args=(one_line(model, 60),), daemon=True)
             self._thread.start()
 
@@ -108,24 +109,34 @@ class Waiting:
             output.write_stderr(_ERASE.encode())
 
 
-def summary(completion: Completion, model: str, seconds: float, first: float | None = None) -> str:
-    """Say in one line what answered (`model` if it does not say), what it took and what it cost.
+def total_usage(before: Mapping[str, float], usage: Mapping[str, Any]) -> dict[str, float]:
+    """Add a request's tokens and cost to those of the requests before it, as far as it tells them."""
+    total = dict(before)
+    for name in ("prompt_tokens", "completion_tokens", "cost"):
+        amount = usage.get(name)
+        if isinstance(amount, (int, float)) and not isinstance(amount, bool):
+            total[name] = total.get(name, 0) + amount
+    return total
+
+
+def summary(
+    completion: Completion, model: str, spent: Mapping[str, float], seconds: float, first: float | None = None
+) -> str:
+    """Say in one line what answered (`model` if it does not say), what the run took and what it cost in USD.
 
     `first` is the time to the first token; both times are in seconds.
     """
-    usage = completion.usage
     parts = [str(completion.object.get("model") or model)]
     if provider := completion.object.get("provider"):
         parts[0] += f" by {provider}"
-    if usage:
-        parts.append(f"{usage.get('prompt_tokens', '?')} + {usage.get('completion_tokens', '?')} tokens")
-    cost = usage.get("cost")
-    if isinstance(cost, (int, float)):
-        parts.append(f"${cost:.8f}".rstrip("0").rstrip("."))
+    tokens = spent.get("completion_tokens")
+    if tokens is not None or "prompt_tokens" in spent:
+        parts.append(f"{spent.get('prompt_tokens', '?')} + {'?' if tokens is None else tokens} tokens")
+    if "cost" in spent:
+        parts.append(f"${spent['cost']:.8f}".rstrip("0").rstrip("."))
     if first is not None:
         parts.append(f"first token {first:.2f} s")
-        tokens = usage.get("completion_tokens")
-        if isinstance(tokens, int) and seconds > first:
+        if tokens and seconds > first:
             parts.append(f"{tokens / (seconds - first):.0f} tokens/s")
     parts.append(f"total {seconds:.2f} s")
     return ", ".join(parts)

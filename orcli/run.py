@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from orcli import config, output
@@ -20,10 +20,10 @@ from orcli.inputs import Given, Reader, argument_text, display_name, read_file, 
 from orcli.local import is_local
 from orcli.options import AskOptions, RequestOptions, StreamOptions
 from orcli.process import DeadlinePassed, Signalled, Watch, exit_code_of, release
-from orcli.report import Lines, Log, Report, Waiting, open_log, summary
+from orcli.report import Lines, Log, Report, Waiting, open_log, summary, total_usage
 from orcli.request import build_request, encode_request, parse_parameters
 from orcli.retry import Retry
-from orcli.schema import check_answer, first_code_block, parse_schema
+from orcli.schema import check_answer, first_code_block, read_schema
 from orcli.transcript import Conversation, Message, assistant_turn, open_conversation, parse_messages, with_system
 
 if TYPE_CHECKING:
@@ -42,21 +42,41 @@ class Session:
     retry: Retry
     log: Log | None
     waiting: Waiting
+    json_output: bool
     model: str = ""
+    began_at: float | None = None
     sent_at: float | None = None
     text_at: float | None = None
+    spent: dict[str, float] = field(default_factory=dict)
+    """What the run's earlier requests took: prompt_tokens, completion_tokens, cost in USD."""
     completion: Completion | None = None
+    as_line: Callable[[Completion], bytes] = Completion.line
     printed: bool = False
     """stdout has the API's object or error already, so no error object may follow it."""
+
+    def next_request(self) -> None:
+        """Begin a request: log the one before it, and let a person wait for this one."""
+        now = time.monotonic()
+        if self.completion is not None:
+            self.log_request(ExitCode.OK)
+            self.spent = total_usage(self.spent, self.completion.usage)
+            self.completion = None
+        self.began_at = self.began_at or now
+        self.sent_at = now
+        self.waiting.start(self.model)
 
     def note_text(self) -> None:
         """Note when the first text came."""
         if self.text_at is None:
             self.text_at = time.monotonic()
 
-    def seconds(self) -> float:
-        """Seconds since the request was first sent."""
-        return 0.0 if self.sent_at is None else time.monotonic() - self.sent_at
+    def log_request(self, exit_code: int) -> None:
+        """Append a line about the last request to the log, if there is one."""
+        if self.log is None or self.sent_at is None:
+            return
+        fault = self.log.append(self.command, self.model, self.completion, time.monotonic() - self.sent_at, exit_code)
+        if fault:
+            self.report.warn(fault)
 
 
 @dataclass(frozen=True)
@@ -68,7 +88,7 @@ class Plan:
     schema: Mapping[str, Any] | None
     conversation: Conversation | None
     turns: list[Message]
-    """What `-c` appends before the answer: the system message and the new user turn."""
+    """What `-c` appends before the answer: the system message, tool results and the new user turn."""
 
 
 def run_ask(options: AskOptions) -> None:
@@ -80,7 +100,7 @@ def run_ask(options: AskOptions) -> None:
 def run_stream(options: StreamOptions) -> None:
     """Carry out `orcli stream`: the answer on stdout as it arrives; raises what the exit code tells."""
     with session("stream", options) as current:
-        idle = _seconds(options.idle_timeout, "--idle-timeout", current.settings, "ORCLI_IDLE_TIMEOUT")
+        idle = idle_seconds(current, options.idle_timeout)
         deliver(current, prepare(current, Given(options.prompt, tuple(options.files or ()))), idle=idle)
 
 
@@ -91,25 +111,26 @@ def deliver(current: Session, plan: Plan, *, idle: float | None = None) -> None:
     """
     options = current.options
     streamed = idle is not None
-    body = encode_request(as_stream(plan) if streamed else plan.request)
+    body = encode_request(as_stream(plan.request) if streamed else plan.request)
     if options.dry_run:
         output.write(body + b"\n")
         return
     with connected(current, plan) as client:
+        current.next_request()
         if idle is not None:
             keep = plan.schema is not None or plan.conversation is not None or options.extract
-            print_stream(current, client, body, idle, keep=keep)
+            print_stream(current, client, body, idle, keep=keep, chunks=options.json_output)
         else:
             ask_once(current, client, body)
     finish(current, plan, shown=streamed and not options.extract)
 
 
-def ask_once(current: Session, client: Client, body: bytes) -> None:
+def ask_once(current: Session, client: Client, body: bytes, *, tools: bool = False) -> None:
     """Send a request and keep its completion; of one that fails, what came is printed before the error is raised."""
     from orcli.patterns.ask import ask
 
     try:
-        current.completion = current.retry.run(lambda: ask(client, body))
+        current.completion = current.retry.run(lambda: ask(client, body, tools=tools))
     except OrcliError as error:
         current.completion = error.completion
         if current.completion is not None:
@@ -117,47 +138,57 @@ def ask_once(current: Session, client: Client, body: bytes) -> None:
         raise
 
 
-def as_stream(plan: Plan) -> dict[str, Any]:
-    """Give the request for a stream; OpenRouter always sends the usage, llama.cpp wants to be asked for it."""
-    options = {"stream_options": {"include_usage": True}} if is_local(plan.models[0]) else {}
-    return {**options, **plan.request, "stream": True}
+def as_stream(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask for a stream; OpenRouter always sends the usage, llama.cpp wants to be asked for it."""
+    options = {"stream_options": {"include_usage": True}} if is_local(request["model"]) else {}
+    return {**options, **request, "stream": True}
 
 
-def print_stream(current: Session, client: Client, body: bytes, idle: float, *, keep: bool) -> None:
+def print_stream(
+    current: Session, client: Client, body: bytes, idle: float, *, keep: bool, chunks: bool, tools: bool = False
+) -> None:
     """Print a stream as it arrives, under the rules of completeness; `current.completion` is what came of it.
 
-    `idle` is in seconds, 0 is no limit. Raises what made the stream fail, after what had come is printed.
+    With `chunks` each chunk's object is printed, else its text, unless the run prints at its end: `-x`, or an object
+    of the whole. `idle` is in seconds, 0 is no limit. Raises what made the stream fail, after what had come is printed.
     """
     from orcli.patterns.stream import open_stream
 
-    options, watch = current.options, current.watch
+    watch = current.watch
+    live = not (current.json_output or current.options.extract)
     writer = output.TextStream()
     thoughts = Lines(current.report, "reasoning: ")
     stream = None
     try:
         retry = replace(current.retry, on_wait=lambda error, wait: _stand_by(current, error, wait))
         stream = open_stream(
-            client, body, retry, begin=lambda: watch.expect_events(idle), keep=keep, hold=not options.json_output
+            client,
+            body,
+            retry,
+            begin=lambda: watch.expect_events(idle),
+            keep=keep,
+            hold=not chunks,
+            tools=tools,
         )
         for chunk in stream:
             watch.event()
-            if chunk.reasoning and options.verbose:
+            if chunk.reasoning and current.report.verbose:
                 current.waiting.stop()
                 thoughts.add(chunk.reasoning)
             if chunk.text:
                 current.waiting.stop()
                 current.note_text()
-                if not (options.json_output or options.extract):
+                if live:
                     writer.write(chunk.text)
-            if options.json_output:
+            if chunks:
                 current.waiting.stop()
                 output.write(chunk.line())
     except (OrcliError, DeadlinePassed) as error:
         if stream is None and isinstance(error, OrcliError) and error.completion is not None:
             current.completion = error.completion
-            if options.json_output:
+            if chunks:
                 print_completion(current, "")
-        elif stream is not None and options.extract:
+        elif stream is not None and current.options.extract:
             writer.write(stream.accumulator.completion().text)
         current.waiting.stop()
         writer.end()
@@ -168,7 +199,7 @@ def print_stream(current: Session, client: Client, body: bytes, idle: float, *, 
         if stream is not None:
             stream.close()
             current.completion = stream.accumulator.completion()
-            current.printed = bool(stream.accumulator.error)
+            current.printed = chunks and bool(stream.accumulator.error)
     writer.end()
 
 
@@ -190,14 +221,14 @@ def session(command: str, options: RequestOptions) -> Iterator[Session]:
         retry = Retry(_retries(options.retries, settings), watch.remaining, report.retrying)
         log_name = options.log or _setting(settings, "ORCLI_LOG")
         log = open_log(log_name) if log_name else None
-        current = Session(command, options, report, settings, watch, retry, log, Waiting(report))
+        current = Session(command, options, report, settings, watch, retry, log, Waiting(report), options.json_output)
         watch.start()
         yield current
     except BaseException as error:
         release()
         if current is not None:
             _conclude(current, error)
-        if options.json_output and not (current and current.printed):
+        if (current.json_output if current else options.json_output) and not (current and current.printed):
             write_error_object(error)
         raise
     release()
@@ -205,14 +236,12 @@ def session(command: str, options: RequestOptions) -> Iterator[Session]:
 
 
 def _conclude(current: Session, error: BaseException | None) -> None:
-    if current.completion is not None:
-        first = None if current.text_at is None or current.sent_at is None else current.text_at - current.sent_at
-        current.report.detail(summary(current.completion, current.model, current.seconds(), first))
-    if current.log and current.sent_at is not None:
-        code = exit_code_of(error)
-        fault = current.log.append(current.command, current.model, current.completion, current.seconds(), code)
-        if fault:
-            current.report.warn(fault)
+    if current.completion is not None and current.began_at is not None:
+        first = None if current.text_at is None else current.text_at - current.began_at
+        seconds = time.monotonic() - current.began_at
+        spent = total_usage(current.spent, current.completion.usage)
+        current.report.detail(summary(current.completion, current.model, spent, seconds, first))
+    current.log_request(exit_code_of(error))
 
 
 def write_error_object(error: BaseException) -> None:
@@ -242,10 +271,16 @@ def check_contradictions(options: RequestOptions) -> None:
             raise UsageError(f"{first} and {second} contradict each other; use one")
 
 
-def prepare(current: Session, given: Given, read: Callable[[Given, Reader], Any] = user_text) -> Plan:
+def prepare(
+    current: Session,
+    given: Given,
+    read: Callable[[Given, Reader], Any] = user_text,
+    results: Callable[[list[Message], Reader], list[Message]] | None = None,
+) -> Plan:
     """Read all the input and build the request; whatever is wrong with them is raised here.
 
-    `read` gives the content of the user turn, text or parts, or None where there need be none.
+    `read` gives the content of the user turn, text or parts, or None where there need be none; `results` gives the
+    tool messages that follow the earlier conversation.
     """
     options = current.options
     models = tuple(options.model or (_setting(current.settings, "ORCLI_MODEL") or config.DEFAULT_MODEL,))
@@ -256,8 +291,8 @@ def prepare(current: Session, given: Given, read: Callable[[Given, Reader], Any]
     given = replace(
         given,
         no_stdin=options.no_stdin,
-        other_readers=len(on_stdin),
-        prompt_optional=options.messages is not None,
+        other_readers=given.other_readers + len(on_stdin),
+        prompt_optional=given.prompt_optional or options.messages is not None,
     )
     reader = Reader(
         on_silence=lambda: current.report.say("waiting for stdin (use -n or </dev/null)"),
@@ -277,8 +312,10 @@ def prepare(current: Session, given: Given, read: Callable[[Given, Reader], Any]
     earlier: list[Message] = conversation.messages if conversation else []
     if options.messages is not None:
         earlier = parse_messages(read_file(options.messages, reader), display_name(options.messages))
+    turns = results(earlier, reader) if results else []
     content = read(given, reader)
-    turns: list[Message] = [] if content is None else [{"role": "user", "content": content}]
+    if content is not None:
+        turns = [*turns, {"role": "user", "content": content}]
     messages = [*with_system(earlier, system), *turns]
     if system is not None and not earlier:
         turns = messages
@@ -287,8 +324,8 @@ def prepare(current: Session, given: Given, read: Callable[[Given, Reader], Any]
 
 def _read_schema(given: str, reader: Reader) -> dict[str, Any]:
     if given.lstrip().startswith("{"):
-        return parse_schema(given, "--schema")
-    return parse_schema(read_text(given, reader), display_name(given))
+        return read_schema(given, "--schema")
+    return read_schema(read_text(given, reader), display_name(given))
 
 
 def _system(options: RequestOptions, reader: Reader) -> str | None:
@@ -309,6 +346,11 @@ def _seconds(typed: str | None, option: str, settings: Mapping[str, Setting], va
         return config.seconds(typed, option)
     value = _setting(settings, variable)
     return config.DEFAULT_SECONDS[variable] if value is None else config.seconds(value, variable)
+
+
+def idle_seconds(current: Session, typed: str | None) -> float:
+    """Give the longest wait between data of a stream, in seconds; 0 is no limit."""
+    return _seconds(typed, "--idle-timeout", current.settings, "ORCLI_IDLE_TIMEOUT")
 
 
 def _retries(typed: str | None, settings: Mapping[str, Setting]) -> int:
@@ -334,15 +376,14 @@ def connected(current: Session, plan: Plan) -> Iterator[Client]:
             endpoint = config.endpoint(current.settings)
             for warning in config.endpoint_warnings(current.settings):
                 current.report.warn(warning)
-        client = stack.enter_context(connect(endpoint))
-        current.sent_at = time.monotonic()
-        yield client
+        yield stack.enter_context(connect(endpoint))
 
 
-def finish(current: Session, plan: Plan, *, shown: bool = False) -> None:
+def finish(current: Session, plan: Plan, *, shown: bool = False, added: Sequence[Message] | None = None) -> None:
     """Check a whole answer's form, print it if it is not shown yet, and carry the conversation on.
 
-    Raises Mismatch, after the answer is printed, where it has not the form that was asked for.
+    `added` are the messages that followed the plan's own turns, if more than the answer. Raises Mismatch, after the
+    answer is printed, where it has not the form that was asked for.
     """
     completion = current.completion
     assert completion is not None
@@ -350,7 +391,7 @@ def finish(current: Session, plan: Plan, *, shown: bool = False) -> None:
     try:
         if current.options.extract:
             text = first_code_block(text)
-        if plan.schema is not None:
+        if plan.schema is not None and not completion.message.get("tool_calls"):
             check_answer(text, plan.schema)
     except Mismatch as error:
         mismatch = error
@@ -359,7 +400,7 @@ def finish(current: Session, plan: Plan, *, shown: bool = False) -> None:
     if mismatch is not None:
         raise mismatch
     if plan.conversation is not None:
-        plan.conversation.append([*plan.turns, assistant_turn(completion.message)])
+        plan.conversation.append([*plan.turns, *(added or [assistant_turn(completion.message)])])
 
 
 def print_completion(current: Session, text: str) -> None:
@@ -368,7 +409,7 @@ def print_completion(current: Session, text: str) -> None:
     current.report.detail_lines("reasoning: ", current.completion.reasoning)
     current.printed = True
     current.waiting.stop()
-    if current.options.json_output:
-        output.write(current.completion.line())
+    if current.json_output:
+        output.write(current.as_line(current.completion))
     elif text:
         output.write_text(text)

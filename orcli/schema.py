@@ -10,12 +10,17 @@ from orcli.errors import Mismatch, UsageError
 from orcli.text import load_json
 
 
-def parse_schema(text: str, name: str) -> dict[str, Any]:
-    """Read a JSON Schema and compile it once to be sure that it is one; UsageError says what is wrong with it."""
+def read_schema(text: str, name: str) -> dict[str, Any]:
+    """Read a JSON Schema from its text; UsageError says what is wrong with it."""
     try:
         schema = load_json(text)
     except ValueError as error:
         raise UsageError(f"{name} is not JSON: {error}; give a JSON Schema object") from None
+    return parse_schema(schema, name)
+
+
+def parse_schema(schema: object, name: str) -> dict[str, Any]:
+    """Compile a JSON Schema once to be sure that it is one; UsageError says what is wrong with it."""
     if not isinstance(schema, dict):
         raise UsageError(f"{name} is no JSON Schema: it must be an object")
     _validator(schema, name)
@@ -41,11 +46,17 @@ def check_answer(text: str, schema: Mapping[str, Any]) -> None:
         value = load_json(text)
     except ValueError as error:
         raise Mismatch(f"the answer is not JSON: {error}; try again, or another model") from None
-    fault = next(_validator(schema, "--schema").iter_errors(value), None)
-    if fault is not None:
-        path = "/".join(str(step) for step in fault.instance_path)
-        place = f" at {path}" if path else ""
-        raise Mismatch(f"the answer does not satisfy --schema: {fault.message}{place}; try again, or another model")
+    if (fault := first_fault(value, schema)) is not None:
+        raise Mismatch(f"the answer does not satisfy --schema: {fault}; try again, or another model")
+
+
+def first_fault(value: object, schema: Mapping[str, Any]) -> str | None:
+    """Name the first fault of a JSON value and its place; None when it satisfies the schema."""
+    fault = next(_validator(schema, "the schema").iter_errors(value), None)
+    if fault is None:
+        return None
+    path = "/".join(str(step) for step in fault.instance_path)
+    return f"{fault.message} at {path}" if path else str(fault.message)
 
 
 _FENCE = re.compile(r"^ {0,3}(`{3,}(?=[^`\n]*$)|~{3,})[^\n]*$")

@@ -9,8 +9,8 @@ from orcli.client import Client
 from orcli.errors import Incomplete
 
 
-def ask(client: Client, body: bytes) -> Completion:
-    """Post an encoded request and give the completion, once it is a whole answer.
+def ask(client: Client, body: bytes, *, tools: bool = False) -> Completion:
+    """Post an encoded request and give the completion, once it is a whole answer; with `tools`, calls are one too.
 
     Raises what stands in its place; the error carries the `completion` where one came.
     """
@@ -19,7 +19,7 @@ def ask(client: Client, body: bytes) -> Completion:
     if broken is not None:
         raise Incomplete(f"the answer broke off: {broken.message}") if data.strip() else broken
     completion = parse_completion(data)
-    if (error := verdict(outcome_of(completion))) is not None:
+    if (error := verdict(outcome_of(completion), tools=tools, whole=True)) is not None:
         error.completion = completion
         raise error
     return completion

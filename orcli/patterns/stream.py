@@ -41,11 +41,12 @@ class Stream:
     accumulator: Accumulator
     early: list[Chunk]
     rest: Iterator[Chunk]
+    tools: bool
 
     def __iter__(self) -> Iterator[Chunk]:
         yield from self.early
         yield from self.rest
-        if (error := verdict(self.accumulator.outcome())) is not None:
+        if (error := verdict(self.accumulator.outcome(), tools=self.tools)) is not None:
             raise error
 
     def close(self) -> None:
@@ -54,23 +55,30 @@ class Stream:
 
 
 def open_stream(
-    client: Client, body: bytes, retry: Retry, *, begin: Callable[[], None], keep: bool, hold: bool
+    client: Client,
+    body: bytes,
+    retry: Retry,
+    *,
+    begin: Callable[[], None],
+    keep: bool,
+    hold: bool,
+    tools: bool = False,
 ) -> Stream:
     """Post an encoded request with `stream` true and give its stream once something came.
 
     What is transient is tried again until then. With `hold`, chunks without text are held back until one has some, so
     that an error before any text can still be retried; without it, the first chunk of any kind is the beginning.
-    `begin` is called before each try.
+    `begin` is called before each try. With `tools`, tool calls are an answer.
     """
 
     def attempt() -> Stream:
         begin()
-        return _begin(client, body, keep=keep, hold=hold)
+        return _begin(client, body, keep=keep, hold=hold, tools=tools)
 
     return retry.run(attempt)
 
 
-def _begin(client: Client, body: bytes, *, keep: bool, hold: bool) -> Stream:
+def _begin(client: Client, body: bytes, *, keep: bool, hold: bool, tools: bool) -> Stream:
     with ExitStack() as stack:
         try:
             response = client.post(body)
@@ -92,7 +100,7 @@ def _begin(client: Client, body: bytes, *, keep: bool, hold: bool) -> Stream:
             failure.completion = replace(accumulator.completion(), body=early[-1].data)
             raise failure
         stack.pop_all()
-        return Stream(response, accumulator, early, rest)
+        return Stream(response, accumulator, early, rest, tools)
 
 
 def _check_content_type(response: Response) -> None:

@@ -1,0 +1,161 @@
+"""The five-turn sequence: the model suggests calls, their results go back, the model answers. No call is run here."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from orcli.answer import Completion
+from orcli.errors import ToolsError, UsageError
+from orcli.transcript import Message, assistant_turn
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call that the model suggests; `arguments` is JSON text, unchecked."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass
+class Conversation:
+    """The transcript of a tool sequence: all messages so far, the last completion, and what it cost in USD."""
+
+    messages: list[Message]
+    completion: Completion | None = None
+    cost: float = 0.0
+    new: list[Message] = field(default_factory=list)
+    """The messages that this run has added."""
+
+    def add(self, *messages: Message) -> None:
+        """Append messages of this run."""
+        self.messages.extend(messages)
+        self.new.extend(messages)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to stop: after how many rounds of calls, and from which cost in USD on (None: never)."""
+
+    rounds: int
+    cost: float | None = None
+
+
+def converse(
+    conversation: Conversation,
+    complete: Callable[[Sequence[Message], int], Completion],
+    execute: Callable[[Sequence[Call]], Sequence[str]] | None,
+    limits: Limits,
+) -> None:
+    """Carry a conversation on until the model answers without calls; without `execute`, for one turn.
+
+    `complete` posts the messages, `execute` gives the result of each call in order. Calls left pending by an earlier
+    run are executed first. Raises ToolsError at a limit, and whatever the two functions raise; the conversation holds
+    what came until then, and can be carried on from there.
+    """
+    rounds = 0
+    while True:
+        calls = pending_calls(conversation.messages)
+        if calls:
+            if execute is None:
+                return
+            if rounds >= limits.rounds:
+                raise ToolsError(f"the model still calls tools after {rounds} rounds; raise --max-rounds")
+            if limits.cost is not None and conversation.cost >= limits.cost:
+                raise ToolsError(f"the cost has reached ${conversation.cost:.6f}; raise --max-cost")
+            rounds += 1
+            results = execute(calls)
+            conversation.add(*(tool_message(call, result) for call, result in zip(calls, results, strict=True)))
+        elif conversation.completion is not None:
+            return
+        completion = complete(conversation.messages, rounds)
+        conversation.completion = completion
+        conversation.cost += cost_of(completion)
+        conversation.add(with_usable_calls(assistant_turn(completion.message), call_ids(conversation.messages)))
+
+
+def cost_of(completion: Completion) -> float:
+    """Give what a completion cost in USD; 0 where it does not say."""
+    cost = completion.usage.get("cost")
+    return float(cost) if isinstance(cost, (int, float)) and not isinstance(cost, bool) else 0.0
+
+
+def call_ids(messages: Sequence[Message]) -> set[str]:
+    """Give the ids of all calls in a conversation."""
+    calls = [call for message in messages for call in message.get("tool_calls") or ()]
+    return {str(call.get("id")) for call in calls if isinstance(call, Mapping)}
+
+
+def with_usable_calls(message: Message, taken: set[str]) -> Message:
+    """Give each call of an assistant message an id of its own, none of those `taken`, and arguments to send back.
+
+    Ids come empty, null or twice from some providers, arguments empty for functions that take none.
+    """
+    calls = message.get("tool_calls")
+    if not isinstance(calls, list):
+        return message
+    seen = set(taken)
+    usable = []
+    for call in calls:
+        if not isinstance(call, Mapping):
+            continue
+        function = call.get("function")
+        function = function if isinstance(function, Mapping) else {}
+        identity = call.get("id")
+        if not isinstance(identity, str) or not identity or identity in seen:
+            identity = f"call_{secrets.token_hex(12)}"
+        seen.add(identity)
+        name, arguments = function.get("name"), function.get("arguments")
+        arguments = arguments if isinstance(arguments, str) and arguments.strip() else "{}"
+        kept = {"name": name if isinstance(name, str) else "", "arguments": arguments}
+        usable.append({"id": identity, "type": "function", "function": kept})
+    return {**message, "tool_calls": usable}
+
+
+def pending_calls(messages: Sequence[Message]) -> list[Call]:
+    """Give the calls of the last assistant message that no tool message answers yet.
+
+    Raises UsageError where an earlier call was left unanswered and the conversation went on.
+    """
+    pending: dict[str, Call] = {}
+    for message in messages:
+        if message.get("role") == "tool":
+            pending.pop(str(message.get("tool_call_id")), None)
+            continue
+        if pending:
+            raise UsageError(f"call {next(iter(pending))} has no result, but the conversation goes on; give it one")
+        calls = message.get("tool_calls")
+        if message.get("role") == "assistant" and isinstance(calls, list):
+            pending = {call.id: call for call in map(_call, calls)}
+    return list(pending.values())
+
+
+def _call(call: Any) -> Call:
+    function = call.get("function") if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(call.get("id"), str):
+        raise UsageError("a tool call in the messages has no id or no function; mend the messages")
+    return Call(call["id"], str(function.get("name", "")), str(function.get("arguments", "")))
+
+
+def tool_message(call: Call, content: str) -> Message:
+    """Make the tool message of the guide's fourth step."""
+    return {"role": "tool", "name": call.name, "tool_call_id": call.id, "content": content}
+
+
+def answered(messages: Sequence[Message], results: Mapping[str, str], *, all_of_them: bool) -> list[Message]:
+    """Give the tool messages for results by call id, in the order of the calls.
+
+    Raises UsageError for a result of no pending call, and with `all_of_them` for a call without a result.
+    """
+    calls = pending_calls(messages)
+    for identity in results:
+        if all(call.id != identity for call in calls):
+            waiting = ", ".join(call.id for call in calls) or "none"
+            raise UsageError(f"no pending call {identity!r} for --result; pending: {waiting}")
+    if all_of_them and (missing := [call.id for call in calls if call.id not in results]):
+        raise UsageError(f"call {', '.join(missing)} has no result; give --result {missing[0]}=TEXT")
+    return [tool_message(call, results[call.id]) for call in calls if call.id in results]
