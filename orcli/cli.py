@@ -6,6 +6,7 @@ inside, so that Ctrl-C ends even the start-up quietly and `--version` costs next
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from typing import NoReturn
@@ -15,6 +16,8 @@ def main() -> NoReturn:
     """Run the command line in `sys.argv`, and exit."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # The process is short and its memory flat: a collection would only cost time.
+    gc.disable()
     from orcli import process
 
     closed = process.fill_descriptors()

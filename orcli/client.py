@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 from orcli import __version__
 from orcli.config import Endpoint
 from orcli.errors import AccountError, OrcliError, Unavailable, from_api, one_line
+from orcli.lazy import lazy_packages
 from orcli.process import interruptible
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def connect(endpoint: Endpoint) -> Iterator[Client]:
     """
     for name in [name for name in os.environ if name.startswith("OPENAI_")]:
         del os.environ[name]
+    _load_client()
     import httpx2
     from openai import Omit, OpenAI
 
@@ -142,6 +144,19 @@ def connect(endpoint: Endpoint) -> Iterator[Client]:
         yield Client(client, endpoint)
     finally:
         http_client.close()
+
+
+def _load_client() -> None:
+    """Import the client lazily, and where that fails for whatever reason the plain way."""
+    try:
+        with lazy_packages():
+            from openai import Omit, OpenAI, Stream
+
+            del Omit, OpenAI, Stream
+    except Exception:  # noqa: BLE001  the plain way says what is wrong, if anything is
+        import openai
+
+        del openai
 
 
 _STAINLESS = ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async")

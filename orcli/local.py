@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -69,7 +68,7 @@ def serve(models: Sequence[str]) -> Iterator[Endpoint]:
     path = model_path(models[0])
     if find_spec("xllamacpp") is None:
         raise UsageError(f"local models need llama.cpp; {INSTALL}")
-    key = secrets.token_hex(16)
+    key = os.urandom(16).hex()
     child = subprocess.Popen(
         [sys.executable, "-I", "-c", _CHILD, json.dumps([entry for entry in sys.path if entry])],
         stdin=subprocess.PIPE,

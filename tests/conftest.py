@@ -24,10 +24,11 @@ def pytest_report_header() -> str:
     return f"orcli: {command_under_test()}"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Stop before the first test when the script that the tests run is not there."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Stop before the first test when the script that the tests run is not there; a worker of xdist cannot."""
     trouble = why_missing(command_under_test())
-    if trouble and any("orcli" in getattr(item, "fixturenames", ()) for item in items):
+    needed = any("orcli" in getattr(item, "fixturenames", ()) for item in items)
+    if trouble and needed and not hasattr(config, "workerinput"):
         raise pytest.UsageError(trouble)
 
 
@@ -57,5 +58,8 @@ def openrouter() -> Iterator[OpenRouter]:
 @pytest.fixture
 def orcli(openrouter: OpenRouter, tmp_path: Path) -> Iterator[Orcli]:
     """Run orcli against that OpenRouter, with a home and a working directory of its own."""
-    with Orcli(command_under_test(), tmp_path, openrouter.base_url) as runner:
+    command = command_under_test()
+    if trouble := why_missing(command):
+        pytest.fail(trouble, pytrace=False)
+    with Orcli(command, tmp_path, openrouter.base_url) as runner:
         yield runner

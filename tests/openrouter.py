@@ -703,8 +703,13 @@ def _send(connection: _Connection, request: Request, reply: Reply) -> bool:
         elif piece is CLOSE:
             return False
         elif piece:
-            connection.send(b"%x\r\n%s\r\n" % (len(piece), piece) if reply.framing == "chunked" else piece)
+            # Counted first, so that whoever has read the piece finds it counted.
             request.chunks_sent += 1
+            try:
+                connection.send(b"%x\r\n%s\r\n" % (len(piece), piece) if reply.framing == "chunked" else piece)
+            except _HungUp:
+                request.chunks_sent -= 1
+                raise
     if reply.framing == "chunked":
         connection.send(b"0\r\n\r\n")
     wishes = (Headers(fields).get("connection", ""), request.headers.get("connection", ""))

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -78,10 +79,11 @@ def ask(server: OpenRouter) -> tuple[int, bytes]:
         connection.close()
 
 
-def dial(server: OpenRouter) -> socket.socket:
+def dial(server: OpenRouter, *headers: str) -> socket.socket:
     """Open a bare socket and send a chat completion request over it."""
     client = socket.create_connection(("127.0.0.1", server.port), timeout=10)
-    client.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}" % CHAT_PATH.encode())
+    lines = [f"POST {CHAT_PATH} HTTP/1.1", "Host: x", "Content-Length: 2", *headers, "", "{}"]
+    client.sendall("\r\n".join(lines).encode())
     return client
 
 
@@ -196,11 +198,17 @@ def test_a_connection_is_kept_for_the_next_request(openrouter: OpenRouter) -> No
 
 
 def test_a_client_that_wants_to_close_is_closed_on(openrouter: OpenRouter) -> None:
-    connection = connect(openrouter)
-    connection.request("POST", CHAT_PATH, b"{}", {"Connection": "close"})
-    with connection.getresponse() as response:
-        assert response.read() == completion().body
-    connection.close()
+    openrouter.default = raw(body=b"!")
+    with dial(openrouter, "Connection: Close") as client:
+        assert received(client, b"\r\n\r\n!").endswith(b"Content-Length: 1\r\n\r\n!")
+        assert client.recv(1) == b""
+
+
+def test_headers_of_the_same_name_are_joined_and_kept(openrouter: OpenRouter) -> None:
+    with dial(openrouter, "X-A: 1", "x-a: 2"):
+        request = openrouter.wait_for_request()
+    assert request.headers["X-A"] == "1, 2"
+    assert request.raw_headers[-2:] == [("X-A", "1"), ("x-a", "2")]
 
 
 def test_waiting_for_a_request_that_does_not_come_fails(openrouter: OpenRouter) -> None:
@@ -426,6 +434,23 @@ def test_an_endless_stream_waits_for_a_client_that_does_not_read(openrouter: Ope
     assert request.chunks_sent == produced - 1
 
 
+def test_nothing_is_written_to_a_client_that_has_left(openrouter: OpenRouter) -> None:
+    go_on = threading.Event()
+
+    def slow() -> Iterator[bytes]:
+        yield b"first"
+        go_on.wait(10)
+        yield b"second"
+
+    openrouter.reply(stream(slow()))
+    with dial(openrouter) as client:
+        received(client, b"first\r\n")
+    go_on.set()
+    request = openrouter.requests[0]
+    assert request.wait_hung_up()
+    assert request.chunks_sent == 1
+
+
 def test_a_reset_comes_before_any_byte(openrouter: OpenRouter) -> None:
     openrouter.reply(reset())
     with dial(openrouter) as client, pytest.raises(ConnectionResetError):
@@ -504,6 +529,18 @@ def test_a_body_can_be_compressed(openrouter: OpenRouter, framing: str) -> None:
     connection.close()
 
 
+def test_a_compressed_stream_arrives_event_by_event(openrouter: OpenRouter) -> None:
+    go_on = threading.Event()
+    openrouter.reply(stream(chunk("a"), Pause(go_on), chunk("b")).with_(gzip=True))
+    connection = connect(openrouter)
+    response = post(connection)
+    decompressor = zlib.decompressobj(wbits=31)
+    assert events(decompressor.decompress(response.read1(1 << 16))) == [chunk("a")]
+    go_on.set()
+    assert events(decompressor.decompress(response.read())) == [chunk("b"), "[DONE]"]
+    connection.close()
+
+
 def test_the_parts_of_a_response_can_wait(openrouter: OpenRouter) -> None:
     status, headers, body = threading.Event(), threading.Event(), threading.Event()
     reply = raw(body=b"!").with_(delay=Pause(status), header_delay=Pause(headers), body_delay=Pause(body))
@@ -545,6 +582,7 @@ def test_models_come_in_pages(openrouter: OpenRouter) -> None:
         connection.request("GET", path)
         page = json.loads(connection.getresponse().read())
         assert page["total_count"] == 5
+        assert len(openrouter.requests) <= 3
         assert len(page["data"]) <= 2
         names += [each["id"] for each in page["data"]]
         path = page["links"]["next"]
@@ -856,12 +894,14 @@ def test_a_shell_can_have_a_terminal(stand_in: StandIn) -> None:
     assert terminal.finish().code == -signal.SIGINT
 
 
-def run_pytest(tmp_path: Path, test: str, *, command: str = "", before: str = "") -> subprocess.CompletedProcess[str]:
+def run_pytest(
+    tmp_path: Path, test: str, *options: str, command: str = "", before: str = ""
+) -> subprocess.CompletedProcess[str]:
     """Run pytest over one test file under the rig's fixtures, after a line of shell."""
     (tmp_path / "test_inner.py").write_text(f"from tests.openrouter import *\nimport signal\n\n{test}\n")
     line = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "-c", os.devnull]
     return subprocess.run(
-        ["/bin/sh", "-c", f'{before}\nexec "$@"', "sh", *line, "--rootdir", str(tmp_path), str(tmp_path)],
+        ["/bin/sh", "-c", f'{before}\nexec "$@"', "sh", *line, *options, "--rootdir", str(tmp_path), str(tmp_path)],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "ORCLI_TEST_COMMAND": command},
         capture_output=True,
@@ -900,6 +940,13 @@ def test_a_missing_command_stops_the_tests_that_need_it(tmp_path: Path) -> None:
     run = run_pytest(tmp_path, "def test_inner(orcli): pass", command="/nonexistent/orcli")
     assert run.returncode == pytest.ExitCode.USAGE_ERROR
     assert "/nonexistent/orcli is not an executable named orcli; install the project" in run.stderr
+
+
+def test_a_missing_command_fails_the_tests_that_run_in_parallel(tmp_path: Path) -> None:
+    pytest.importorskip("xdist")
+    run = run_pytest(tmp_path, "def test_inner(orcli): pass", "-n", "1", command="/nonexistent/orcli")
+    assert run.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "/nonexistent/orcli is not an executable named orcli; install the project" in run.stdout
 
 
 def test_a_failure_shows_what_ran_and_what_was_asked(tmp_path: Path) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 from orcli.answer import Completion
 from orcli.errors import ToolsError, UsageError
@@ -107,7 +107,7 @@ def with_usable_calls(message: Message, taken: set[str]) -> Message:
         function = function if isinstance(function, Mapping) else {}
         identity = call.get("id")
         if not isinstance(identity, str) or not identity or identity in seen:
-            identity = f"call_{secrets.token_hex(12)}"
+            identity = f"call_{uuid4().hex[:24]}"
         seen.add(identity)
         name, arguments = function.get("name"), function.get("arguments")
         arguments = arguments if isinstance(arguments, str) and arguments.strip() else "{}"
