@@ -156,6 +156,8 @@ def verdict(outcome: Outcome, *, tools: bool = False, whole: bool = False) -> Or
     if reason == "length":
         return _cut_at_limit(outcome)
     if not (outcome.came or outcome.images or outcome.tool_calls):
+        if reason is None and not whole:
+            return Unavailable("the stream ended before any text came; try later")
         if native in ("network_error", "error"):
             return Unavailable(f"the provider failed ({native}) and sent no text; try later", transient=True)
         return Incomplete("the answer is empty; try again, or another model")
@@ -169,7 +171,10 @@ def _after_content(failure: OrcliError, error: object) -> OrcliError:
     if isinstance(failure, Refused):
         return failure
     words = provider_words(error) if isinstance(error, Mapping) else one_line(str(error))
-    return Incomplete(f"the answer broke off: {words or 'the provider failed'}; try again", error=failure.error)
+    shown = dict(failure.error or {})
+    if not (isinstance(error, Mapping) and error.get("code") is not None):
+        shown["code"] = Incomplete.code.name.lower()
+    return Incomplete(f"the answer broke off: {words or 'the provider failed'}; try again", error=shown)
 
 
 def _cut_at_limit(outcome: Outcome) -> Incomplete:

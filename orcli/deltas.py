@@ -8,6 +8,9 @@ from typing import Any
 from orcli.answer import Completion, Outcome, content_text
 
 _HEAD = ("id", "object", "created", "model", "provider", "system_fingerprint")
+_REFUSAL_LENGTH = 1000
+"""Characters of a refusal that are kept for the error message where the message itself is not."""
+_PLAIN = frozenset({"role", "content", "reasoning", "reasoning_content"})
 _LISTS = ("annotations", "images")
 
 
@@ -19,6 +22,7 @@ class Accumulator:
 
     def __init__(self, *, keep: bool) -> None:
         self.keep = keep
+        self.began = False
         self.came = False
         self.error: object = None
         self.finish_reason: str | None = None
@@ -27,7 +31,7 @@ class Accumulator:
         self._head: dict[str, Any] = {}
         self._text: list[str] = []
         self._reasoning: list[str] = []
-        self._refusal: list[str] = []
+        self._refusal = ""
         self._reasoned = False
         self._details: list[dict[str, Any]] = []
         self._lists: dict[str, list[Any]] = {}
@@ -37,8 +41,9 @@ class Accumulator:
 
     def add(self, chunk: Mapping[str, Any]) -> tuple[str, str]:
         """Take a chunk in and give its text and its reasoning, of the first choice."""
-        if not self._head:
-            self._head = {key: chunk[key] for key in _HEAD if key in chunk}
+        self.began = True
+        if "provider" not in self._head:
+            self._head = {**{key: chunk[key] for key in _HEAD if key in chunk}, **self._head}
         usage = chunk.get("usage")
         if isinstance(usage, Mapping):
             self.usage = usage
@@ -62,7 +67,7 @@ class Accumulator:
     def _add_delta(self, delta: Mapping[str, Any]) -> tuple[str, str]:
         content = delta.get("content")
         text = content if isinstance(content, str) else content_text(content)
-        reasoning = delta.get("reasoning")
+        reasoning = delta.get("reasoning") or delta.get("reasoning_content")
         reasoning = reasoning if isinstance(reasoning, str) else ""
         if text:
             self.came = self.came or not text.isspace()
@@ -72,14 +77,14 @@ class Accumulator:
             self._reasoned = True
             if self.keep:
                 self._reasoning.append(reasoning)
-        if len(delta) > 2:
+        if not delta.keys() <= _PLAIN:
             self._add_rest(delta)
         return text, reasoning
 
     def _add_rest(self, delta: Mapping[str, Any]) -> None:
         refusal = delta.get("refusal")
-        if isinstance(refusal, str) and refusal:
-            self._refusal.append(refusal)
+        if isinstance(refusal, str) and refusal and (self.keep or len(self._refusal) < _REFUSAL_LENGTH):
+            self._refusal += refusal
         if delta.get("images"):
             self._has_images = True
         calls = delta.get("tool_calls")
@@ -109,7 +114,7 @@ class Accumulator:
             finish_reason=self.finish_reason,
             native_finish_reason=self._native,
             error=self.error,
-            refusal="".join(self._refusal).strip(),
+            refusal=self._refusal.strip(),
             tool_calls=self._has_calls,
             images=self._has_images,
             reasoned=self._reasoned or bool(isinstance(details, Mapping) and details.get("reasoning_tokens")),
@@ -121,7 +126,7 @@ class Accumulator:
         if self._reasoning:
             message["reasoning"] = "".join(self._reasoning)
         if self._refusal:
-            message["refusal"] = "".join(self._refusal)
+            message["refusal"] = self._refusal
         if self._calls:
             message["tool_calls"] = self._calls
         details = [

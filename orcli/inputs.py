@@ -52,7 +52,6 @@ def user_text(given: Given, reader: Reader) -> str | None:
 
     Raises UsageError for every input that must not be sent: empty, missing, no text, not UTF-8, two readers of stdin.
     """
-    _check_stdin_readers(given)
     if given.prompt is None:
         if given.prompt_optional:
             return None
@@ -104,7 +103,8 @@ def display_name(name: str) -> str:
     return "standard input" if name == "-" else os.fsencode(name).decode("utf-8", "replace")
 
 
-def _check_stdin_readers(given: Given) -> None:
+def check_stdin_readers(given: Given) -> None:
+    """Raise UsageError where standard input would be read twice, or is read although it must not be."""
     readers = [name for name in (given.prompt, *given.files) if name == "-"]
     if len(readers) + given.other_readers > 1:
         raise UsageError("standard input can be read only once; give `-` in one place")
@@ -117,10 +117,10 @@ def _prompt_from_stdin(given: Given, reader: Reader) -> str:
         raise UsageError("no PROMPT, and standard input is not read for it; give a PROMPT as an argument")
     if os.isatty(STDIN):
         raise UsageError("no PROMPT, and standard input is a terminal; give a PROMPT or pipe one in")
-    text = _decode(_read_stdin(reader), "standard input")
-    if not text.strip():
+    data = _read_stdin(reader)
+    if _is_blank(data):
         raise UsageError("no PROMPT, and standard input is empty; give a PROMPT or pipe one in")
-    return text
+    return _text(data, "standard input")
 
 
 def _with_files(prompt: str, given: Given, reader: Reader) -> str:
@@ -143,6 +143,8 @@ def _gap(before: str) -> str:
 
 
 def _check_files_exist(given: Given) -> None:
+    if "" in given.files:
+        raise UsageError("no such file: ''; check the path")
     missing = [name for name in given.files if name != "-" and not os.path.lexists(name)]
     if not missing:
         return
@@ -218,7 +220,7 @@ def _text(data: bytes, name: str) -> str:
 
 def _wrong_kind(name: str, kind: str, sendable: bool) -> UsageError:
     advice = "send it with: orcli vision" if sendable else "convert it to text first"
-    article = "an" if kind[0] in "AEIOU" else "a"
+    article = "an" if kind[0] in "AEIOU" or kind.startswith("MP") else "a"
     return UsageError(f"{name} is {article} {kind}; {advice}")
 
 

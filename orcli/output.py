@@ -36,6 +36,11 @@ def write(data: bytes) -> None:
             raise _writing_failed(error) from error
 
 
+def writable() -> bool:
+    """Tell whether a short write to stdout would go through at once; a reader that does not read holds it up."""
+    return bool(select.select([], [STDOUT], [], 0)[1])
+
+
 def write_text(text: str, *, newline: bool = True) -> None:
     """Write an answer's text: to a terminal with control characters made visible, elsewhere as it came.
 

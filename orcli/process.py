@@ -111,6 +111,7 @@ class Watch:
         self._ends: float | None = None
         self._idle_seconds = 0.0
         self._last_event = 0.0
+        self._listening = False
         self._reader_gone = False
 
     def start(self) -> None:
@@ -134,14 +135,19 @@ class Watch:
         return self._left if self._ends is None else max(self._ends - time.monotonic(), 0.0)
 
     def expect_events(self, seconds: float) -> None:
-        """From now on raise `Stalled` when more than `seconds` pass between calls of `event()`; 0 ends that."""
-        self._last_event = time.monotonic()
+        """From now on raise `Stalled` when more than `seconds` pass from `listen()` to `event()`; 0 ends that."""
+        self.listen()
         self._idle_seconds = seconds
         self._arm()
 
     def event(self) -> None:
-        """Note that something came."""
+        """Note that something came; the time that it takes to be written is no silence."""
+        self._listening = False
+
+    def listen(self) -> None:
+        """Wait for the next event."""
         self._last_event = time.monotonic()
+        self._listening = True
 
     def expect_reader(self, descriptor: int) -> None:
         """From now on raise `Signalled` by SIGPIPE as soon as the reader of a pipe or socket is gone."""
@@ -159,14 +165,17 @@ class Watch:
 
     def _arm(self) -> None:
         ends = [end for end in (self._ends, self._stalls_at()) if end is not None]
-        wait = max(min(ends) - time.monotonic(), _SOON) if ends else 0.0
-        signal.setitimer(signal.ITIMER_REAL, wait, _REPEAT_SECONDS if ends else 0.0)
+        wait = min(ends) - time.monotonic() if ends else 0.0
+        # What is over already was raised already; the repetition is for a destructor that swallowed it.
+        signal.setitimer(signal.ITIMER_REAL, wait if wait > 0 or not ends else _REPEAT_SECONDS, _REPEAT_SECONDS)
 
     def _stalls_at(self) -> float | None:
         return self._last_event + self._idle_seconds if self._idle_seconds else None
 
     def _on_alarm(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
+        if not self._listening:
+            self._last_event = now
         stalls_at = self._stalls_at()
         if self._reader_gone:
             raise Signalled(signal.SIGPIPE)

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import TypeVar
 
 from orcli.errors import OrcliError, Unavailable
@@ -32,21 +33,25 @@ class Retry:
         Waits as `Retry-After` says, else 0.5 s doubling to 8 s, less up to a quarter; where the wait would be over
         120 s or over the deadline, the error is raised at once.
         """
-        for number in range(self.times + 1):
+        for number in count():
             try:
                 return attempt()
             except OrcliError as error:
-                if not error.transient or number == self.times:
-                    raise
-                wait = self._wait(error, number)
-                self.on_wait(error, wait)
-            time.sleep(wait)
-        raise AssertionError("the last attempt returns or raises")
+                self.wait(error, number)
+        raise AssertionError("the count does not end")
 
-    def _wait(self, error: OrcliError, number: int) -> float:
-        asked, wait = error.retry_after, 0.0
+    def wait(self, error: OrcliError, number: int) -> None:
+        """Wait before try `number` + 1, counted from 0; raises `error` where there is to be none."""
+        if not error.transient or number >= self.times:
+            raise error
+        seconds = self._seconds(error, number)
+        self.on_wait(error, seconds)
+        time.sleep(seconds)
+
+    def _seconds(self, error: OrcliError, number: int) -> float:
+        asked = error.retry_after
         if asked is None:
-            wait = min(_FIRST_BACKOFF * 2**number, _LONGEST_BACKOFF) * (1 - 0.25 * random.random())
+            wait = min(_FIRST_BACKOFF * 2.0**number, _LONGEST_BACKOFF) * (1 - 0.25 * random.random())
         else:
             wait = asked + 0.1 * random.random()
         left = self.remaining()

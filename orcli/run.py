@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,16 @@ from orcli import config, output
 from orcli.answer import Completion
 from orcli.config import Setting
 from orcli.errors import ExitCode, Mismatch, OrcliError, UsageError
-from orcli.inputs import Given, Reader, argument_text, display_name, read_file, read_text, user_text
+from orcli.inputs import (
+    Given,
+    Reader,
+    argument_text,
+    check_stdin_readers,
+    display_name,
+    read_file,
+    read_text,
+    user_text,
+)
 from orcli.local import is_local
 from orcli.options import AskOptions, RequestOptions, StreamOptions
 from orcli.process import DeadlinePassed, Signalled, Watch, exit_code_of, release
@@ -152,54 +161,45 @@ def print_stream(
     With `chunks` each chunk's object is printed, else its text, unless the run prints at its end: `-x`, or an object
     of the whole. `idle` is in seconds, 0 is no limit. Raises what made the stream fail, after what had come is printed.
     """
-    from orcli.patterns.stream import open_stream
+    from orcli.patterns.stream import stream
 
     watch = current.watch
     live = not (current.json_output or current.options.extract)
     writer = output.TextStream()
     thoughts = Lines(current.report, "reasoning: ")
-    stream = None
+    retry = replace(current.retry, on_wait=lambda error, wait: _stand_by(current, error, wait))
+    answer = stream(client, body, retry, begin=lambda: watch.expect_events(idle), keep=keep, raw=chunks, tools=tools)
     try:
-        retry = replace(current.retry, on_wait=lambda error, wait: _stand_by(current, error, wait))
-        stream = open_stream(
-            client,
-            body,
-            retry,
-            begin=lambda: watch.expect_events(idle),
-            keep=keep,
-            hold=not chunks,
-            tools=tools,
-        )
-        for chunk in stream:
-            watch.event()
-            if chunk.reasoning and current.report.verbose:
-                current.waiting.stop()
-                thoughts.add(chunk.reasoning)
-            if chunk.text:
-                current.waiting.stop()
-                current.note_text()
-                if live:
-                    writer.write(chunk.text)
-            if chunks:
-                current.waiting.stop()
-                output.write(chunk.line())
+        with closing(answer.__iter__()) as arriving:
+            for chunk in arriving:
+                watch.event()
+                if chunk.reasoning and current.report.verbose:
+                    current.waiting.stop()
+                    thoughts.add(chunk.reasoning)
+                if chunk.text:
+                    current.waiting.stop()
+                    current.note_text()
+                    if live:
+                        writer.write(chunk.text)
+                if chunks:
+                    current.waiting.stop()
+                    output.write(chunk.line())
+                    current.printed = chunk.says_error
+                watch.listen()
     except (OrcliError, DeadlinePassed) as error:
-        if stream is None and isinstance(error, OrcliError) and error.completion is not None:
-            current.completion = error.completion
-            if chunks:
-                print_completion(current, "")
-        elif stream is not None and current.options.extract:
-            writer.write(stream.accumulator.completion().text)
+        watch.expect_events(0)
         current.waiting.stop()
+        if chunks and isinstance(error, OrcliError) and error.completion is not None and error.completion.body:
+            output.write(error.completion.line())
+            current.printed = True
+        if current.options.extract:
+            writer.write(answer.accumulator.completion().text)
         writer.end()
         raise
     finally:
         watch.expect_events(0)
         thoughts.end()
-        if stream is not None:
-            stream.close()
-            current.completion = stream.accumulator.completion()
-            current.printed = chunks and bool(stream.accumulator.error)
+        current.completion = answer.accumulator.completion() if answer.accumulator.began else None
     writer.end()
 
 
@@ -253,6 +253,8 @@ def write_error_object(error: BaseException) -> None:
         value = error.as_json()
     else:
         value = {"error": {"code": code.name.lower(), "message": f"ended by {code.name.lower()}"}}
+    if not isinstance(error, OrcliError) and not output.writable():
+        return
     try:
         output.write_json(value)
     except (OrcliError, Signalled):
@@ -294,6 +296,7 @@ def prepare(
         other_readers=given.other_readers + len(on_stdin),
         prompt_optional=given.prompt_optional or options.messages is not None,
     )
+    check_stdin_readers(given)
     reader = Reader(
         on_silence=lambda: current.report.say("waiting for stdin (use -n or </dev/null)"),
         on_begin=current.watch.pause,

@@ -28,6 +28,8 @@ def events(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
             name = b""
         elif line.startswith(b"event:"):
             name = line[6:].strip()
+        elif line == b"data":
+            data.append(b"")
     if data:
         yield name, b"\n".join(data)
 
@@ -35,21 +37,13 @@ def events(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
 def _lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield lines without their ends; the last one also when it has none."""
     unfinished: list[bytes] = []
-    begun = False
-    carriage_return = False
-    for block in blocks:
-        if not block:
-            continue
-        if not begun:
-            begun = True
-            block = block.removeprefix(_BYTE_ORDER_MARK)
-        if carriage_return and block.startswith(b"\n"):
+    after_return = False
+    for block in _without_mark(blocks):
+        if after_return and block.startswith(b"\n"):
             block = block[1:]
+        after_return = block.endswith(b"\r")
         if b"\r" in block:
-            carriage_return = block.endswith(b"\r")
             block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        elif block:
-            carriage_return = False
         lines = block.split(b"\n")
         unfinished.append(lines[0])
         if len(lines) > 1:
@@ -58,3 +52,20 @@ def _lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
             unfinished = [lines[-1]]
     if any(unfinished):
         yield b"".join(unfinished)
+
+
+def _without_mark(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield what is not empty, from behind a byte order mark at the very beginning."""
+    held: bytes | None = b""
+    for block in blocks:
+        if held is None:
+            if block:
+                yield block
+            continue
+        held += block
+        if len(held) >= len(_BYTE_ORDER_MARK) or not _BYTE_ORDER_MARK.startswith(held):
+            if beginning := held.removeprefix(_BYTE_ORDER_MARK):
+                yield beginning
+            held = None
+    if held:
+        yield held

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from orcli.answer import as_line, parse_completion, verdict
@@ -17,6 +18,7 @@ from orcli.sse import events
 from orcli.text import load_json
 
 EVENT_STREAM = "text/event-stream"
+_SILENT = "nothing came for longer than --idle-timeout; try again"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,13 @@ class Chunk:
     text: str
     reasoning: str
 
+    @property
+    def says_error(self) -> bool:
+        """The object itself carries an error, as the API sends it."""
+        choices = self.object.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        return bool(self.object.get("error") or (isinstance(choice, Mapping) and choice.get("error")))
+
     def line(self) -> bytes:
         """Give the object as one line, byte for byte as it came but for line ends."""
         return as_line(self.data)
@@ -35,111 +44,122 @@ class Chunk:
 
 @dataclass
 class Stream:
-    """A stream that has begun; iterating gives its chunks as they come and raises at the end what made it fail."""
+    """A stream that is posted when it is iterated; gives its chunks as they come, then raises what made it fail.
 
-    response: Response
-    accumulator: Accumulator
-    early: list[Chunk]
-    rest: Iterator[Chunk]
+    What is transient is tried again until a chunk has text, or with `raw` until any chunk has come. `begin` is called
+    before each try. With `keep` the accumulator puts the whole message together; with `tools` calls are an answer.
+    """
+
+    client: Client
+    body: bytes
+    retry: Retry
+    begin: Callable[[], None]
+    keep: bool
+    raw: bool
     tools: bool
+    accumulator: Accumulator
+    """What came so far, in the last try."""
 
-    def __iter__(self) -> Iterator[Chunk]:
-        yield from self.early
-        yield from self.rest
+    def __iter__(self) -> Generator[Chunk, None, None]:
+        for number in count():
+            committed = False
+            try:
+                for chunk in self._chunks():
+                    committed = committed or self.raw or bool(chunk.text)
+                    yield chunk
+            except OrcliError as error:
+                if committed:
+                    raise
+                self.retry.wait(error, number)
+            else:
+                return
+
+    def _chunks(self) -> Iterator[Chunk]:
+        """Post once and yield the chunks; an error before anything that counts is raised and not yielded."""
+        self.begin()
+        self.accumulator = Accumulator(keep=self.keep)
+        first = True
+        with ExitStack() as stack:
+            try:
+                response = self.client.post(self.body)
+            except Stalled:
+                host = self.client.endpoint.host
+                raise Unavailable(f"{host} did not answer within --idle-timeout; try later") from None
+            stack.callback(response.close)
+            _check_content_type(response)
+            for chunk in _read(response, self.accumulator):
+                early = first if self.raw else not self.accumulator.came
+                if self.accumulator.error and early and not chunk.text:
+                    raise self._failure(chunk)
+                first = False
+                yield chunk
+        if first:
+            raise Unavailable("the stream ended before anything came; try later")
         if (error := verdict(self.accumulator.outcome(), tools=self.tools)) is not None:
             raise error
 
-    def close(self) -> None:
-        """Hang up at once, so that the provider stops generating."""
-        self.response.close()
+    def _failure(self, chunk: Chunk) -> OrcliError:
+        failure = verdict(self.accumulator.outcome()) or Unavailable("the provider failed; try later")
+        failure.completion = replace(self.accumulator.completion(), body=chunk.data if chunk.says_error else b"")
+        return failure
 
 
-def open_stream(
+def stream(
     client: Client,
     body: bytes,
     retry: Retry,
     *,
     begin: Callable[[], None],
-    keep: bool,
-    hold: bool,
+    keep: bool = False,
+    raw: bool = False,
     tools: bool = False,
 ) -> Stream:
-    """Post an encoded request with `stream` true and give its stream once something came.
-
-    What is transient is tried again until then. With `hold`, chunks without text are held back until one has some, so
-    that an error before any text can still be retried; without it, the first chunk of any kind is the beginning.
-    `begin` is called before each try. With `tools`, tool calls are an answer.
-    """
-
-    def attempt() -> Stream:
-        begin()
-        return _begin(client, body, keep=keep, hold=hold, tools=tools)
-
-    return retry.run(attempt)
-
-
-def _begin(client: Client, body: bytes, *, keep: bool, hold: bool, tools: bool) -> Stream:
-    with ExitStack() as stack:
-        try:
-            response = client.post(body)
-        except Stalled:
-            raise Unavailable(f"{client.endpoint.host} did not answer within --idle-timeout; try later") from None
-        stack.callback(response.close)
-        _check_content_type(response)
-        accumulator = Accumulator(keep=keep)
-        rest = _chunks(response, accumulator)
-        early: list[Chunk] = []
-        for chunk in rest:
-            early.append(chunk)
-            if chunk.text or not (hold or accumulator.error):
-                break
-        if not early:
-            raise Unavailable("the stream ended before anything came; try later")
-        failure = verdict(accumulator.outcome()) if accumulator.error and not accumulator.came else None
-        if failure is not None:
-            failure.completion = replace(accumulator.completion(), body=early[-1].data)
-            raise failure
-        stack.pop_all()
-        return Stream(response, accumulator, early, rest, tools)
+    """Give the stream of an encoded request with `stream` true; iterate it, and close the iterator to hang up."""
+    return Stream(client, body, retry, begin, keep, raw, tools, Accumulator(keep=keep))
 
 
 def _check_content_type(response: Response) -> None:
     """Raise what a 200 that is no event stream says instead; its body would be an empty stream without any error."""
     if response.content_type.startswith(EVENT_STREAM):
         return
-    body, broken = response.read()
+    try:
+        body, broken = response.read()
+    except Stalled:
+        raise Unavailable(_SILENT) from None
     if broken is not None:
         raise broken
     parse_completion(body)
     raise Unavailable("the server answered a whole completion in place of a stream; use orcli ask")
 
 
-def _chunks(response: Response, accumulator: Accumulator) -> Iterator[Chunk]:
+def _read(response: Response, accumulator: Accumulator) -> Iterator[Chunk]:
     """Yield the chunks of a response until its end, `[DONE]` or an error chunk; raises where it breaks."""
     try:
         for name, data in events(response.blocks()):
             if data == b"[DONE]":
                 return
-            chunk = _parse(name, data)
+            if not data:
+                continue
+            chunk = _parse(data)
             text, reasoning = accumulator.add(chunk)
+            if name == b"error" and accumulator.error is None:
+                accumulator.error = {"message": str(chunk.get("message") or "the stream reports an error")}
             yield Chunk(data, chunk, text, reasoning)
             if accumulator.error:
                 return
     except Stalled:
-        raise _broken(accumulator, "nothing came for longer than --idle-timeout; try again") from None
+        raise _broken(accumulator, _SILENT) from None
     except OrcliError as error:
         raise _broken(accumulator, error.message) from error
 
 
-def _parse(name: bytes, data: bytes) -> Mapping[str, Any]:
+def _parse(data: bytes) -> Mapping[str, Any]:
     try:
         value = load_json(data)
     except ValueError:
         raise Unavailable("the stream is garbled; try again") from None
     if not isinstance(value, dict):
         raise Unavailable("the stream is garbled; try again")
-    if name == b"error" and not value.get("error"):
-        return {**value, "error": {"message": str(value.get("message") or "the stream reports an error")}}
     return value
 
 
