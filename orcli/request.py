@@ -55,14 +55,16 @@ def parse_parameters(
 
 def parse_value(text: str) -> Any:
     """Read a parameter's value: JSON, else the string itself; UsageError for a number JSON cannot hold."""
-    if text.strip() in ("NaN", "Infinity", "-Infinity"):
-        raise UsageError(f"-p value {text!r} is not JSON; no request can carry it")
+    try:
+        json.loads(text)
+    except ValueError:
+        return text
+    except RecursionError:
+        pass
     try:
         return load_json(text)
     except ValueError as error:
-        if "beyond any number" in str(error) or "nested too deeply" in str(error) or "is not JSON" in str(error):
-            raise UsageError(f"-p value cannot be sent: {error}; change it") from None
-        return text
+        raise UsageError(f"-p value cannot be sent: {error}; change it") from None
 
 
 def _assign(parameters: dict[str, Any], path: Sequence[str], value: Any, key: str) -> None:

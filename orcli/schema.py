@@ -52,7 +52,10 @@ def check_answer(text: str, schema: Mapping[str, Any]) -> None:
 
 def first_fault(value: object, schema: Mapping[str, Any]) -> str | None:
     """Name the first fault of a JSON value and its place; None when it satisfies the schema."""
-    fault = next(_validator(schema, "the schema").iter_errors(value), None)
+    try:
+        fault = next(_validator(schema, "the schema").iter_errors(value), None)
+    except UnicodeEncodeError:
+        return "it holds half a surrogate pair, which is no text"
     if fault is None:
         return None
     path = "/".join(str(step) for step in fault.instance_path)
@@ -67,7 +70,7 @@ def first_code_block(text: str) -> str:
 
     A block that is never closed ends with the text.
     """
-    lines = text.splitlines(keepends=True)
+    lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text)
     opening = next(((number, match) for number, line in enumerate(lines) if (match := _match(line))), None)
     if opening is None:
         raise Mismatch("the answer has no fenced code block for -x; ask for one in the prompt")

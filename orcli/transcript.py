@@ -14,6 +14,7 @@ from orcli.errors import Failed, UsageError
 from orcli.text import encode, load_json
 
 Message = dict[str, Any]
+_FORMS = "give a JSON array of messages, or one message a line"
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
@@ -27,15 +28,17 @@ def parse_messages(data: bytes, name: str) -> list[Message]:
     except UnicodeDecodeError as error:
         raise UsageError(f"{name} is not UTF-8 at offset {error.start}; convert it with iconv") from None
     if not text.strip():
-        raise UsageError(f"{name} holds no messages; give a JSON array of messages, or one message a line")
+        raise UsageError(f"{name} holds no messages; {_FORMS}")
     try:
         value: Any = load_json(text)
-    except ValueError:
+    except ValueError as error:
+        if text.lstrip().startswith("["):
+            raise UsageError(f"{name} is not JSON: {error}; {_FORMS}") from None
         value = _message_lines(text, name)
     if isinstance(value, dict):
         value = value.get("messages", [value])
     if not isinstance(value, list) or not value:
-        raise UsageError(f"{name} holds no messages; give a JSON array of messages, or one message a line")
+        raise UsageError(f"{name} holds no messages; {_FORMS}")
     for place, message in enumerate(value, 1):
         _check_message(message, f"{name}: message {place}")
     return value
