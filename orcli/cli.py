@@ -6,14 +6,21 @@ inside, so that Ctrl-C ends even the start-up quietly and `--version` costs next
 
 from __future__ import annotations
 
-import gc
-import signal
+import os
 import sys
-from typing import NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def main() -> NoReturn:
     """Run the command line in `sys.argv`, and exit."""
+    if sys.argv[1:] == ["--version"]:
+        _print_version()
+    import gc
+    import signal
+
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     # The process is short and its memory flat: a collection would only cost time.
@@ -29,6 +36,17 @@ def main() -> NoReturn:
         error = raised
     process.release()
     process.leave(_conclude(error))
+
+
+def _print_version() -> None:
+    """Print the versions and exit, with next to nothing loaded; where that fails, leave it to the usual way."""
+    from orcli.version import version_line
+
+    try:
+        os.write(1, f"{version_line()}\n".encode())
+    except OSError:
+        return
+    os._exit(0)
 
 
 def _run(arguments: list[str], closed: frozenset[int]) -> None:

@@ -11,7 +11,7 @@ import os
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from time import time
@@ -21,6 +21,7 @@ from orcli import __version__
 from orcli.config import Endpoint
 from orcli.errors import AccountError, OrcliError, Unavailable, from_api, one_line
 from orcli.lazy import lazy_packages
+from orcli.preconnect import Preconnection, use
 from orcli.process import interruptible
 
 if TYPE_CHECKING:
@@ -105,10 +106,11 @@ class Client:
 
 
 @contextmanager
-def connect(endpoint: Endpoint) -> Iterator[Client]:
+def connect(endpoint: Endpoint, ready: Preconnection | None = None) -> Iterator[Client]:
     """Give a client for an endpoint; AccountError when the proxy or the CA file of the environment cannot be used.
 
-    Every `OPENAI_*` variable is taken out first: the client would send some as headers, even in place of the key.
+    Its first request takes the connection that is `ready`. Every `OPENAI_*` variable is taken out first: the client
+    would send some as headers, even in place of the key.
     """
     for name in [name for name in os.environ if name.startswith("OPENAI_")]:
         del os.environ[name]
@@ -118,7 +120,12 @@ def connect(endpoint: Endpoint) -> Iterator[Client]:
 
     timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
     try:
-        http_client = httpx2.Client(follow_redirects=False, timeout=timeout, trust_env=endpoint.use_proxies)
+        http_client = httpx2.Client(
+            follow_redirects=False,
+            timeout=timeout,
+            trust_env=endpoint.use_proxies,
+            verify=(ready and ready.context()) or True,
+        )
     except ImportError as error:
         raise AccountError("a SOCKS proxy needs one more package; pip install socksio") from error
     except (ValueError, OSError, httpx2.InvalidURL) as error:
@@ -126,6 +133,10 @@ def connect(endpoint: Endpoint) -> Iterator[Client]:
             f"cannot use the proxy or CA file of the environment: {_reason(error)}; "
             "check HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
         ) from error
+    if ready is not None:
+        # Not a documented interface: without it the client connects by itself.
+        with suppress(ImportError, AttributeError, TypeError):
+            use(http_client, ready)
     headers = {
         "User-Agent": f"orcli/{__version__}",
         "HTTP-Referer": REFERER,

@@ -366,20 +366,24 @@ def _retries(typed: str | None, settings: Mapping[str, Setting]) -> int:
 @contextmanager
 def connected(current: Session, plan: Plan) -> Iterator[Client]:
     """Give a client connected to where the model is: OpenRouter, or llama.cpp's server on this machine."""
-    from orcli.client import connect
     from orcli.local import serve
+    from orcli.preconnect import preconnect
 
     with ExitStack() as stack:
         current.waiting.start(current.model)
         stack.callback(current.waiting.stop)
         current.watch.expect_reader(output.STDOUT)
+        ready = None
         if any(is_local(model) for model in plan.models):
             endpoint = stack.enter_context(serve(plan.models))
         else:
             endpoint = config.endpoint(current.settings)
             for warning in config.endpoint_warnings(current.settings):
                 current.report.warn(warning)
-        yield stack.enter_context(connect(endpoint))
+            ready = preconnect(endpoint.base_url)
+        from orcli.client import connect
+
+        yield stack.enter_context(connect(endpoint, ready))
 
 
 def finish(current: Session, plan: Plan, *, shown: bool = False, added: Sequence[Message] | None = None) -> None:

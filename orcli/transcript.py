@@ -117,6 +117,8 @@ class Conversation:
 
 def open_conversation(name: str) -> Conversation:
     """Open a conversation file for reading and appending, made with mode 0600 where it is not there yet."""
+    if name == "-":
+        raise UsageError("-c - is no file; a conversation is kept in one")
     try:
         descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     except OSError as error:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
-import re
 import sys
 
 from orcli import __version__
@@ -12,7 +10,7 @@ from orcli import __version__
 
 def version_line() -> str:
     """Name the versions of orcli, of the openai client and of Python."""
-    return f"orcli {__version__} (openai {_openai_version()}, Python {platform.python_version()})"
+    return f"orcli {__version__} (openai {_openai_version()}, Python {sys.version.split()[0]})"
 
 
 def _openai_version() -> str:
@@ -22,6 +20,6 @@ def _openai_version() -> str:
         except OSError:
             continue
         for name in names:
-            if match := re.fullmatch(r"openai-([0-9][^-]*)\.dist-info", name):
-                return match.group(1)
+            if name.startswith("openai-") and name.endswith(".dist-info"):
+                return name.removeprefix("openai-").removesuffix(".dist-info")
     return "not installed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -514,7 +515,7 @@ INCOMPLETE = [
     pytest.param("ask", ["--schema", '{"type":"object"}'], completion("[]"), 7, id="exit 7, off the schema"),
     pytest.param("stream", ["-x"], stream(*text_stream("no block")), 7, id="exit 7, no block"),
     pytest.param("ask", [], completion(None, message={"tool_calls": [tool_call("1", "f", "{}")]}), 8, id="exit 8"),
-    pytest.param("ask", ["--timeout", "1"], hang(), 124, id="exit 124, no answer"),
+    pytest.param("ask", ["--timeout", "2"], hang(), 124, id="exit 124, no answer"),
     pytest.param("ask", [], raw(502, body=b"<html>"), 4, id="exit 4, a gateway's page"),
 ]
 
@@ -538,7 +539,7 @@ def test_nothing_is_appended_when_a_stream_passes_the_deadline(orcli: Orcli, ope
     openrouter.reply(stream(*CUT, done=False).with_(parts=(*CUT, hang().parts[0])))
     path = orcli.file("talk", as_lines(HELLO))
 
-    result = orcli("stream", "--timeout", "1.2", "-c", "talk", "and?")
+    result = orcli("stream", "--timeout", "2", "-c", "talk", "and?")
 
     assert (result.code, result.stdout) == (124, "Hel\n")
     assert path.read_text() == as_lines(HELLO)
@@ -616,6 +617,26 @@ def test_a_turn_that_another_run_adds_meanwhile_stays(orcli: Orcli, openrouter: 
 
     assert (result.code, result.stderr) == (0, "")
     assert lines_of(path) == [user("other"), *HELLO]
+
+
+def test_a_turn_waits_for_the_lock_of_another_run(orcli: Orcli, openrouter: OpenRouter) -> None:
+    path = orcli.file("talk", as_lines(HELLO))
+    with path.open("a") as file:
+
+        def lock(request: Request) -> Reply:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            return completion("Yes.")
+
+        openrouter.reply(lock)
+        process = orcli.start("ask", "-c", "talk", "and?")
+        assert process.read_stdout(until=b"\n") == b"Yes.\n"
+        assert not process.wait_exit(0.3)
+        assert path.read_text() == as_lines(HELLO)
+        file.write(json.dumps(user("other")))
+
+    result = process.finish()
+    assert (result.code, result.stdout, result.stderr) == (0, "Yes.\n", "")
+    assert lines_of(path) == [*HELLO, user("other"), user("and?"), assistant("Yes.")]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,56 @@
+"""One command run and weighed by the kernel: wall time, processor time, peak memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Weight:
+    """What one run took: seconds of wall and processor time, and MiB of memory at its peak."""
+
+    wall: float
+    processor: float
+    memory: float
+
+
+def weigh(
+    command: Sequence[str], environment: Mapping[str, str], directory: str, codes: Sequence[int] = (0,)
+) -> Weight:
+    """Run a command with its output thrown away; RuntimeError when it ends with another code than expected."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in codes:
+        raise RuntimeError(f"{command} ended with {process.returncode}")
+    return Weight(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def interleaved(runs: Mapping[str, Callable[[], Weight]], times: int) -> dict[str, Weight]:
+    """Weigh each run so many times, taking turns so that a drift of the machine meets all, and give the medians."""
+    weights: dict[str, list[Weight]] = {name: [] for name in runs}
+    for _ in range(times):
+        for name, run in runs.items():
+            weights[name].append(run())
+    return {
+        name: Weight(
+            median(weight.wall for weight in several),
+            median(weight.processor for weight in several),
+            median(weight.memory for weight in several),
+        )
+        for name, several in weights.items()
+    }
