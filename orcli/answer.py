@@ -76,7 +76,7 @@ def content_text(content: object) -> str:
     return ""
 
 
-def parse_completion(body: bytes) -> Completion:
+def parse_completion(body: bytes, retry_after: float | None = None) -> Completion:
     """Read the body of a 200 as a completion.
 
     Raises the error that stands in place of one, Unavailable for a gateway's page or nothing at all, Incomplete for
@@ -99,7 +99,7 @@ def parse_completion(body: bytes) -> Completion:
     choices = value.get("choices")
     if not (isinstance(choices, list) and choices):
         error = value.get("error")
-        raise from_api(error if error else {"message": "the answer has no choices"})
+        raise from_api(error if error else {"message": "the answer has no choices"}, retry_after=retry_after)
     return Completion(value, body)
 
 

@@ -23,6 +23,7 @@ from orcli.errors import AccountError, OrcliError, Unavailable, from_api, one_li
 from orcli.lazy import lazy_packages
 from orcli.preconnect import Preconnection, use
 from orcli.process import interruptible
+from orcli.text import load_json
 
 if TYPE_CHECKING:
     import httpx2
@@ -38,6 +39,11 @@ class Response:
     """An answer whose headers have come; its body is read piece by piece."""
 
     response: httpx2.Response
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that the server asks to wait, should the body turn out to be an error."""
+        return _retry_after(self.response.headers)
 
     @property
     def content_type(self) -> str:
@@ -98,10 +104,13 @@ class Client:
             # What comes back is of `cast_to`, read or not; the annotation knows only `stream_cls`.
             return cast("httpx2.Response", response)
         except openai.APIStatusError as error:
-            raise _status_error(error, self.endpoint) from error
+            raise _status_error(error.response, self.endpoint) from error
         except openai.APIConnectionError as error:
             raise _connection_error(error, self.endpoint) from error
         except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
+            for cause in _causes(error):
+                if isinstance(cause, httpx2.HTTPStatusError):
+                    raise _status_error(cause.response, self.endpoint) from error
             raise Unavailable(f"cannot reach {self.endpoint.host}: {_reason(error)}; try later") from error
 
 
@@ -173,24 +182,36 @@ def _load_client() -> None:
 _STAINLESS = ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async")
 
 
-def _status_error(error: Any, endpoint: Endpoint) -> OrcliError:
+def _status_error(response: httpx2.Response, endpoint: Endpoint) -> OrcliError:
     """Turn a status that is no 200 into ours, with the provider's words or what the page says."""
-    response: httpx2.Response = error.response
     status = response.status_code
     retry_after = _retry_after(response.headers)
     if 300 <= status < 400:
         target = one_line(str(response.headers.get("location", "elsewhere")))
         return AccountError(f"{endpoint.host} redirects to {target}, which is not followed; check API_BASE_URL")
-    body = error.body
-    if isinstance(body, Mapping):
-        failure = from_api(body, status, retry_after)
-    else:
-        page = one_line(str(body or ""), 160) if not str(body or "").lstrip().startswith("<") else "a gateway's page"
-        failure = from_api({"message": page or "no message"}, status, retry_after)
+    failure = from_api(_error_object(response), status, retry_after)
     should_retry = str(response.headers.get("x-should-retry", ""))
     if should_retry in ("true", "false"):
         failure.transient = should_retry == "true"
     return failure
+
+
+def _error_object(response: httpx2.Response) -> Mapping[str, Any]:
+    """Give the error object of a response's body; of another body, its words as the message of one."""
+    import httpx2
+
+    try:
+        text = response.text.strip()
+    except httpx2.StreamError:
+        text = ""
+    try:
+        value = load_json(text)
+    except ValueError:
+        value = None
+    if isinstance(value, Mapping):
+        inner = value.get("error", value)
+        return inner if isinstance(inner, Mapping) else {"message": str(inner or "no message")}
+    return {"message": "a gateway's page" if text.startswith("<") else one_line(text, 160) or "no message"}
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -121,6 +121,12 @@ def _read_env_file(path: str, *, found: bool) -> dict[str, Setting]:
     return settings
 
 
+def secret(settings: Mapping[str, Setting]) -> str:
+    """Give the key, so that it can be taken out of whatever is printed; empty without one."""
+    key = settings.get("OPENROUTER_API_KEY")
+    return key.value if key is not None else ""
+
+
 def endpoint(settings: Mapping[str, Setting]) -> Endpoint:
     """Give where to send requests and the key for it; AccountError when there is none, or it must not go there."""
     key = settings.get("OPENROUTER_API_KEY")

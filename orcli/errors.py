@@ -56,6 +56,11 @@ class OrcliError(Exception):
         self.transient = transient
         self.retry_after = retry_after
 
+    def hide(self, secret: str) -> None:
+        """Take a secret out of all that is printed of the failure."""
+        self.message = without(self.message, secret)
+        self.error = None if self.error is None else without(self.error, secret)
+
     def as_json(self) -> dict[str, Any]:
         """Give the failure in the API's own shape: `{"error": {"code": …, "message": …, "metadata": …}}`."""
         if self.error is not None:
@@ -219,7 +224,7 @@ def provider_words(error: Mapping[str, Any]) -> str:
     """Give the most telling message of an API error: the provider's own where `metadata.raw` carries it."""
     metadata = error.get("metadata")
     metadata = metadata if isinstance(metadata, Mapping) else {}
-    message = _innermost_message(error.get("message"))
+    message = _innermost_message(error)
     raw = _innermost_message(metadata.get("raw"))
     provider = metadata.get("provider_name")
     words = message
@@ -262,6 +267,7 @@ def redacted_error(error: Mapping[str, Any], status: int | None, kind: type[Orcl
     return clean
 
 
+_DEEPEST = 50
 _SECRETS = (
     (re.compile(r"sk-[A-Za-z0-9_-]{8,}"), "sk-[redacted]"),
     (re.compile(r"\buser_[A-Za-z0-9]{6,}"), "user_[redacted]"),
@@ -277,20 +283,34 @@ def redact(text: str) -> str:
     return text
 
 
-def redact_values(value: Any) -> Any:
-    """Copy a JSON value with every string in it redacted and every `user_id` left out."""
+def redact_values(value: Any, depth: int = 0) -> Any:
+    """Copy a JSON value with every string in it redacted and every `user_id` left out; what is nested deep is cut."""
     if isinstance(value, str):
         return redact(value)
+    if depth > _DEEPEST and isinstance(value, (Mapping, list)):
+        return "[nested too deeply]"
     if isinstance(value, Mapping):
-        return {key: redact_values(item) for key, item in value.items() if key != "user_id"}
+        return {key: redact_values(item, depth + 1) for key, item in value.items() if key != "user_id"}
     if isinstance(value, list):
-        return [redact_values(item) for item in value]
+        return [redact_values(item, depth + 1) for item in value]
+    return value
+
+
+def without(value: Any, secret: str) -> Any:
+    """Copy a JSON value, nested no deeper than an error object, with a secret taken out of every string."""
+    if isinstance(value, str):
+        return value.replace(secret, "[redacted]")
+    if isinstance(value, Mapping):
+        return {key: without(item, secret) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without(item, secret) for item in value]
     return value
 
 
 def one_line(text: str, limit: int = 600) -> str:
-    """Fit a message into one printable line: control characters and runs of white space become a space."""
-    line = " ".join("".join(" " if is_control(character) else character for character in text[: 4 * limit]).split())
+    """Fit a message into one printable line: what is not printable and runs of white space become a space."""
+    shown = (character if character.isprintable() else " " for character in text[: 4 * limit])
+    line = " ".join("".join(shown).split())
     line = redact(line)
     return line if len(line) <= limit else line[: limit - 1] + "…"
 

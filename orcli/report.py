@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
@@ -27,21 +27,26 @@ class Report:
 
     verbose: bool = False
     quiet: bool = False
+    secret: str = field(default="", repr=False)
+    """The key, which is taken out of every line."""
 
     def warn(self, message: str) -> None:
         """Warn in one line, unless quiet."""
         if not self.quiet:
-            output.report(f"warning: {message}")
+            self._line(f"warning: {message}")
 
     def say(self, message: str) -> None:
         """Say something in one line, unless quiet."""
         if not self.quiet:
-            output.report(message)
+            self._line(message)
 
     def detail(self, message: str) -> None:
         """Say something in one line when verbose."""
         if self.verbose:
-            output.report(message)
+            self._line(message)
+
+    def _line(self, message: str) -> None:
+        output.report(message.replace(self.secret, "[redacted]") if self.secret else message)
 
     def detail_lines(self, prefix: str, text: str) -> None:
         """Say each line of a text when verbose."""
@@ -177,6 +182,6 @@ class Log:
 def open_log(name: str) -> Log:
     """Open a log for appending, made with mode 0600 where it is not there yet."""
     try:
-        return Log(name, os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
+        return Log(name, os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o600))
     except OSError as error:
         raise UsageError(f"cannot open the log {name}: {error.strerror}; check --log or ORCLI_LOG") from error

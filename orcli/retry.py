@@ -58,5 +58,5 @@ class Retry:
         if asked is not None and asked > LONGEST_WAIT:
             raise Unavailable(f"{error.message} (in {asked:.0f} s, says the server)", error=error.error) from error
         if left is not None and wait >= left:
-            raise error
+            raise error if asked is None else Unavailable(error.message, error=error.error) from error
         return wait

@@ -217,6 +217,7 @@ def session(command: str, options: RequestOptions) -> Iterator[Session]:
     try:
         check_contradictions(options)
         settings = config.load_settings(os.environ, options.env_file)
+        report = replace(report, secret=config.secret(settings))
         watch = Watch(_seconds(options.timeout, "--timeout", settings, "ORCLI_TIMEOUT"))
         retry = Retry(_retries(options.retries, settings), watch.remaining, report.retrying)
         log_name = options.log or _setting(settings, "ORCLI_LOG")
@@ -227,6 +228,8 @@ def session(command: str, options: RequestOptions) -> Iterator[Session]:
     except BaseException as error:
         release()
         if current is not None:
+            if isinstance(error, OrcliError) and report.secret:
+                error.hide(report.secret)
             _conclude(current, error)
         if (current.json_output if current else options.json_output) and not (current and current.printed):
             write_error_object(error)

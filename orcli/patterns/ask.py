@@ -16,9 +16,10 @@ def ask(client: Client, body: bytes, *, tools: bool = False) -> Completion:
     """
     with closing(client.post(body)) as response:
         data, broken = response.read()
+        retry_after = response.retry_after
     if broken is not None:
         raise Incomplete(f"the answer broke off: {broken.message}") if data.strip() else broken
-    completion = parse_completion(data)
+    completion = parse_completion(data, retry_after)
     if (error := verdict(outcome_of(completion), tools=tools, whole=True)) is not None:
         error.completion = completion
         raise error

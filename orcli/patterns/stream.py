@@ -128,7 +128,7 @@ def _check_content_type(response: Response) -> None:
         raise Unavailable(_SILENT) from None
     if broken is not None:
         raise broken
-    parse_completion(body)
+    parse_completion(body, response.retry_after)
     raise Unavailable("the server answered a whole completion in place of a stream; use orcli ask")
 
 
