@@ -5,6 +5,7 @@ The child reads a pipe of which only the parent holds the other end, so it ends 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -104,6 +105,7 @@ def child() -> NoReturn:
     """Serve the model that the first line on stdin names until stdin ends; say the address on stdout."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     setup = json.loads(sys.stdin.buffer.readline())
+    _die_with_parent()
     import xllamacpp
 
     parameters = xllamacpp.CommonParams()
@@ -122,3 +124,13 @@ def child() -> NoReturn:
     os.write(1, server.listening_address.encode() + b"\n")
     os.read(0, 1)
     os._exit(0)
+
+
+def _die_with_parent() -> None:
+    """Let the kernel end this process when the other end of its stdin closes, whatever it is busy with.
+
+    While llama.cpp loads a model no Python code runs here. Where SIGIO ends no process by default, the read of stdin
+    that follows the loading does.
+    """
+    fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
