@@ -130,10 +130,15 @@ def outcome_of(completion: Completion) -> Outcome:
         native_finish_reason=choice.get("native_finish_reason"),
         error=choice.get("error") or completion.object.get("error"),
         refusal=refusal.strip() if isinstance(refusal, str) else "",
-        tool_calls=bool(message.get("tool_calls")),
+        tool_calls=has_calls(message.get("tool_calls")),
         images=bool(message.get("images")),
         reasoned=bool(completion.reasoning or (isinstance(details, Mapping) and details.get("reasoning_tokens"))),
     )
+
+
+def has_calls(tool_calls: object) -> bool:
+    """Tell whether a message's `tool_calls` hold any call."""
+    return isinstance(tool_calls, list) and any(isinstance(call, Mapping) for call in tool_calls)
 
 
 def verdict(outcome: Outcome, *, tools: bool = False, whole: bool = False) -> OrcliError | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orcli.answer import Completion, Outcome, content_text
+from orcli.answer import Completion, Outcome, content_text, has_calls
 
 _HEAD = ("id", "object", "created", "model", "provider", "system_fingerprint")
 _REFUSAL_LENGTH = 1000
@@ -88,7 +88,7 @@ class Accumulator:
         if delta.get("images"):
             self._has_images = True
         calls = delta.get("tool_calls")
-        if isinstance(calls, list) and calls:
+        if has_calls(calls):
             self._has_calls = True
         if not self.keep:
             return
@@ -177,8 +177,8 @@ def _add_call(calls: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:
         target = next((call for call in calls if call["id"] == identity), None)
     if target is not None and identity and target["id"] and target["id"] != identity:
         target = None
-    if target is not None and not identity and name and target["function"]["name"] and arguments_whole(target):
-        target = None
+    if target is not None and not identity and name and (known := target["function"]["name"]):
+        target = None if name != known or arguments_whole(target) else target
     if target is None:
         target = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
         if isinstance(index, int):

@@ -59,6 +59,8 @@ class Session:
     spent: dict[str, float] = field(default_factory=dict)
     """What the run's earlier requests took: prompt_tokens, completion_tokens, cost in USD."""
     completion: Completion | None = None
+    before: Completion | None = None
+    """The completion of the request before the last."""
     as_line: Callable[[Completion], bytes] = Completion.line
     printed: bool = False
     """stdout has the API's object or error already, so no error object may follow it."""
@@ -69,7 +71,7 @@ class Session:
         if self.completion is not None:
             self.log_request(ExitCode.OK)
             self.spent = total_usage(self.spent, self.completion.usage)
-            self.completion = None
+            self.before, self.completion = self.completion, None
         self.began_at = self.began_at or now
         self.sent_at = now
         self.waiting.start(self.model)
@@ -239,11 +241,12 @@ def session(command: str, options: RequestOptions) -> Iterator[Session]:
 
 
 def _conclude(current: Session, error: BaseException | None) -> None:
-    if current.completion is not None and current.began_at is not None:
+    last = current.completion or current.before
+    if last is not None and current.began_at is not None:
         first = None if current.text_at is None else current.text_at - current.began_at
         seconds = time.monotonic() - current.began_at
-        spent = total_usage(current.spent, current.completion.usage)
-        current.report.detail(summary(current.completion, current.model, spent, seconds, first))
+        spent = current.spent if current.completion is None else total_usage(current.spent, current.completion.usage)
+        current.report.detail(summary(last, current.model, spent, seconds, first))
     current.log_request(exit_code_of(error))
 
 
@@ -413,13 +416,14 @@ def finish(current: Session, plan: Plan, *, shown: bool = False, added: Sequence
         plan.conversation.append([*plan.turns, *(added or [assistant_turn(completion.message)])])
 
 
-def print_completion(current: Session, text: str) -> None:
-    """Print a completion: the API's object under `--json`, else the text where there is any."""
-    assert current.completion is not None
-    current.report.detail_lines("reasoning: ", current.completion.reasoning)
+def print_completion(current: Session, text: str, completion: Completion | None = None) -> None:
+    """Print a completion, the last one unless given: the API's object under `--json`, else the text if there is any."""
+    completion = completion or current.completion
+    assert completion is not None
+    current.report.detail_lines("reasoning: ", completion.reasoning)
     current.printed = True
     current.waiting.stop()
     if current.json_output:
-        output.write(current.as_line(current.completion))
+        output.write(current.as_line(completion))
     elif text:
         output.write_text(text)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from orcli import config, output
-from orcli.answer import Completion
+from orcli.answer import Completion, has_calls
 from orcli.errors import ToolsError, UsageError, one_line
 from orcli.inputs import Given, Reader, argument_text, read_text
 from orcli.local import check_tools
 from orcli.options import ToolOptions
 from orcli.patterns.tool import Call, Conversation, Limits, answered, converse, pending_calls
-from orcli.process import DeadlinePassed
+from orcli.process import DeadlinePassed, Signalled, release
 from orcli.request import encode_request
 from orcli.run import (
     Session,
@@ -56,6 +56,7 @@ def run_tool(options: ToolOptions) -> None:
     with session("tool", options) as current:
         toolbox = read_toolbox(options, environment)
         by_hand = toolbox.runner is None
+        current.json_output = options.json_output or by_hand
         check_flags(options, by_hand=by_hand)
         limits = Limits(
             DEFAULT_ROUNDS if options.max_rounds is None else config.whole(options.max_rounds, "--max-rounds"),
@@ -69,7 +70,6 @@ def run_tool(options: ToolOptions) -> None:
         fields = request_fields(options, toolbox.tools, plan.request)
         conversation = Conversation(list(plan.request["messages"]))
         pending_calls(conversation.messages)
-        current.json_output = options.json_output or by_hand
         current.as_line = lambda completion: with_messages(completion, conversation.messages)
 
         def body(messages: Sequence[Message], rounds: int) -> bytes:
@@ -92,12 +92,24 @@ def run_tool(options: ToolOptions) -> None:
                     return current.completion
 
                 converse(conversation, complete, _executor(current, toolbox), limits)
-        except (Exception, DeadlinePassed):
-            current.completion = current.completion or conversation.completion
-            if current.completion is not None and not current.printed and (idle is None or current.json_output):
-                print_completion(current, current.completion.text)
+        except (Exception, DeadlinePassed, Signalled) as error:
+            release()
+            print_so_far(current, conversation, error, streamed=idle is not None)
             raise
-        finish(current, plan, shown=idle is not None and not current.json_output, added=conversation.new)
+        shown = idle is not None and not current.json_output and not options.extract
+        finish(current, plan, shown=shown, added=conversation.new)
+
+
+def print_so_far(current: Session, conversation: Conversation, error: BaseException, *, streamed: bool) -> None:
+    """Print what came before a sequence ended early: the last text, or the object with the transcript."""
+    completion = current.completion or conversation.completion
+    if completion is None or current.printed or (streamed and not current.json_output):
+        return
+    if not completion.text and not has_calls(completion.message.get("tool_calls")):
+        return
+    if not isinstance(error, Exception) and not output.writable():
+        return
+    print_completion(current, completion.text, completion)
 
 
 def _given(options: ToolOptions) -> Given:
@@ -151,7 +163,7 @@ def request_fields(options: ToolOptions, tools: Sequence[Tool], request: Mapping
     if choice in CHOICES:
         fields["tool_choice"] = choice
     elif choice is not None:
-        if choice not in [tool.name for tool in tools]:
+        if not choice or choice not in [tool.name for tool in tools]:
             raise UsageError(f"--tool-choice {choice!r} is none of {', '.join(CHOICES)} and no function of --tools")
         fields["tool_choice"] = {"type": "function", "function": {"name": choice}}
     if options.no_parallel:
@@ -255,7 +267,8 @@ def confirmed(call: Call) -> bool:
     """Ask on the terminal, not on stdin, whether a call may run; without a terminal it may not."""
     try:
         with open("/dev/tty", "r+b", buffering=0) as terminal:
-            terminal.write(encode(f"orcli: run {one_line(call.name)} {one_line(call.arguments)}? [y/N] "))
+            words = f"{call.name} {call.arguments}"
+            terminal.write(encode(f"orcli: run {one_line(words, len(words))}? [y/N] "))
             reply = terminal.readline()
     except OSError:
         return False

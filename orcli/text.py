@@ -34,6 +34,17 @@ def encode(text: str) -> bytes:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode("utf-8")
 
 
+def mended(value: Any) -> Any:
+    """Copy a JSON value with its surrogate pairs joined and lone halves replaced, so that it can be sent."""
+    if isinstance(value, str):
+        return value if value.isascii() else encode(value).decode("utf-8")
+    if isinstance(value, dict):
+        return {mended(key): mended(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [mended(item) for item in value]
+    return value
+
+
 def visible(text: str) -> str:
     """Make control and bidirectional characters visible, as `cat -v` does, but for newline and tab."""
     if text.isprintable():

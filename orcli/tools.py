@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import shlex
@@ -97,7 +98,7 @@ def _read_directory(path: str) -> list[Tool]:
         candidates = [
             other for other in names if other != file and (other == name or os.path.splitext(other)[0] == name)
         ]
-        runnable = [other for other in candidates if os.access(os.path.join(path, other), os.X_OK)]
+        runnable = [other for other in candidates if _is_executable(os.path.join(path, other))]
         if not runnable:
             found = f"{os.path.join(path, candidates[0])} is not executable" if candidates else "there is none"
             raise UsageError(f"{source} needs an executable {name} or {name}.* beside it: {found}")
@@ -110,6 +111,10 @@ def _read_directory(path: str) -> list[Tool]:
     if not tools:
         raise UsageError(f"{path} holds no NAME.json; put one beside each executable")
     return tools
+
+
+def _is_executable(path: str) -> bool:
+    return os.path.isfile(path) and os.access(path, os.X_OK)
 
 
 def _tool(entry: object, source: str) -> Tool:
@@ -296,8 +301,8 @@ class _Sink:
                 self._on_full()
 
     def text(self) -> str:
-        """Give what was read as text; bytes that are not UTF-8 become U+FFFD."""
-        return self._data.decode("utf-8", "replace")
+        """Give what was read as text; bytes that are not UTF-8 become U+FFFD, a character that was cut is left out."""
+        return codecs.getincrementaldecoder("utf-8")("replace").decode(bytes(self._data), final=not self.full)
 
 
 def _feed(pipe: IO[bytes], data: bytes) -> None:

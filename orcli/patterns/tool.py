@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from uuid import uuid4
 
 from orcli.answer import Completion
 from orcli.errors import ToolsError, UsageError
+from orcli.text import mended
 from orcli.transcript import Message, assistant_turn
 
 
@@ -75,7 +77,8 @@ def converse(
         completion = complete(conversation.messages, rounds)
         conversation.completion = completion
         conversation.cost += cost_of(completion)
-        conversation.add(with_usable_calls(assistant_turn(completion.message), call_ids(conversation.messages)))
+        turn = mended(assistant_turn(completion.message))
+        conversation.add(with_usable_calls(turn, call_ids(conversation.messages)))
 
 
 def cost_of(completion: Completion) -> float:
@@ -84,42 +87,51 @@ def cost_of(completion: Completion) -> float:
     return float(cost) if isinstance(cost, (int, float)) and not isinstance(cost, bool) else 0.0
 
 
+def calls_of(message: Message) -> list[Mapping[str, Any]]:
+    """Give the calls of a message, leaving out whatever is no object."""
+    calls = message.get("tool_calls")
+    return [call for call in calls if isinstance(call, Mapping)] if isinstance(calls, list) else []
+
+
 def call_ids(messages: Sequence[Message]) -> set[str]:
     """Give the ids of all calls in a conversation."""
-    calls = [call for message in messages for call in message.get("tool_calls") or ()]
-    return {str(call.get("id")) for call in calls if isinstance(call, Mapping)}
+    return {str(call.get("id")) for message in messages for call in calls_of(message)}
 
 
 def with_usable_calls(message: Message, taken: set[str]) -> Message:
     """Give each call of an assistant message an id of its own, none of those `taken`, and arguments to send back.
 
-    Ids come empty, null or twice from some providers, arguments empty for functions that take none.
+    Ids come empty, null or twice from some providers, arguments empty for functions that take none, or as an object.
     """
-    calls = message.get("tool_calls")
-    if not isinstance(calls, list):
-        return message
     seen = set(taken)
     usable = []
-    for call in calls:
-        if not isinstance(call, Mapping):
-            continue
-        function = call.get("function")
-        function = function if isinstance(function, Mapping) else {}
+    for call in calls_of(message):
+        name, arguments = _name_and_arguments(call)
         identity = call.get("id")
         if not isinstance(identity, str) or not identity or identity in seen:
             identity = f"call_{uuid4().hex[:24]}"
         seen.add(identity)
-        name, arguments = function.get("name"), function.get("arguments")
-        arguments = arguments if isinstance(arguments, str) and arguments.strip() else "{}"
-        kept = {"name": name if isinstance(name, str) else "", "arguments": arguments}
-        usable.append({"id": identity, "type": "function", "function": kept})
-    return {**message, "tool_calls": usable}
+        usable.append({"id": identity, "type": "function", "function": {"name": name, "arguments": arguments}})
+    if usable:
+        return {**message, "tool_calls": usable}
+    return {key: value for key, value in message.items() if key != "tool_calls"}
+
+
+def _name_and_arguments(call: Mapping[str, Any]) -> tuple[str, str]:
+    function = call.get("function")
+    function = function if isinstance(function, Mapping) else {}
+    name, arguments = function.get("name"), function.get("arguments")
+    if isinstance(arguments, Mapping):
+        arguments = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+    usable = arguments if isinstance(arguments, str) and arguments.strip() else "{}"
+    return name if isinstance(name, str) else "", usable
 
 
 def pending_calls(messages: Sequence[Message]) -> list[Call]:
     """Give the calls of the last assistant message that no tool message answers yet.
 
-    Raises UsageError where an earlier call was left unanswered and the conversation went on.
+    Raises UsageError where an earlier call was left unanswered and the conversation went on, and for calls that
+    cannot be told apart.
     """
     pending: dict[str, Call] = {}
     for message in messages:
@@ -128,17 +140,15 @@ def pending_calls(messages: Sequence[Message]) -> list[Call]:
             continue
         if pending:
             raise UsageError(f"call {next(iter(pending))} has no result, but the conversation goes on; give it one")
-        calls = message.get("tool_calls")
-        if message.get("role") == "assistant" and isinstance(calls, list):
-            pending = {call.id: call for call in map(_call, calls)}
+        calls = message.get("tool_calls") if message.get("role") == "assistant" else None
+        for call in calls if isinstance(calls, list) else ():
+            identity = call.get("id") if isinstance(call, Mapping) else None
+            if not isinstance(identity, str) or not isinstance(call.get("function"), Mapping):
+                raise UsageError("a tool call in the messages has no id or no function; mend the messages")
+            if identity in pending:
+                raise UsageError(f"two tool calls in the messages have the id {identity!r}; mend the messages")
+            pending[identity] = Call(identity, *_name_and_arguments(call))
     return list(pending.values())
-
-
-def _call(call: Any) -> Call:
-    function = call.get("function") if isinstance(call, Mapping) else None
-    if not isinstance(function, Mapping) or not isinstance(call.get("id"), str):
-        raise UsageError("a tool call in the messages has no id or no function; mend the messages")
-    return Call(call["id"], str(function.get("name", "")), str(function.get("arguments", "")))
 
 
 def tool_message(call: Call, content: str) -> Message:
