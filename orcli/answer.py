@@ -38,6 +38,16 @@ class Completion:
         return content_text(self.message.get("content"))
 
     @property
+    def images(self) -> list[str]:
+        """The URLs of the images the model made, most of them `data:` URLs."""
+        images = self.message.get("images")
+        parts = (
+            [part.get("image_url") for part in images if isinstance(part, Mapping)] if isinstance(images, list) else []
+        )
+        urls = [part.get("url") if isinstance(part, Mapping) else part for part in parts]
+        return [url for url in urls if isinstance(url, str) and url]
+
+    @property
     def reasoning(self) -> str:
         """The model's reasoning, which is never part of the text."""
         reasoning = self.message.get("reasoning")
@@ -151,7 +161,7 @@ def verdict(outcome: Outcome, *, tools: bool = False, whole: bool = False) -> Or
     if outcome.error or reason == "error":
         error = outcome.error or {"message": f"the provider failed ({native or 'finish_reason error'})"}
         failure = from_api(error)
-        return _after_content(failure, error) if outcome.came else failure
+        return _after_content(failure, error) if outcome.came or outcome.images else failure
     if outcome.refusal:
         return Refused(f"the model refused: {one_line(outcome.refusal)}; change the prompt")
     if reason == "content_filter":

@@ -106,6 +106,11 @@ class Accumulator:
                 if isinstance(call, Mapping):
                     _add_call(self._calls, call)
 
+    @property
+    def delivered(self) -> bool:
+        """Something came that a person may want to keep: text or an image."""
+        return self.came or self._has_images
+
     def outcome(self) -> Outcome:
         """Gather the facts of what came so far."""
         details = self.usage.get("completion_tokens_details")

@@ -46,8 +46,9 @@ class Chunk:
 class Stream:
     """A stream that is posted when it is iterated; gives its chunks as they come, then raises what made it fail.
 
-    What is transient is tried again until a chunk has text, or with `raw` until any chunk has come. `begin` is called
-    before each try. With `keep` the accumulator puts the whole message together; with `tools` calls are an answer.
+    What is transient is tried again until a chunk has text or an image, or with `raw` until any chunk has come. `begin`
+    is called before each try. With `keep` the accumulator puts the whole message together; with `tools` calls are an
+    answer.
     """
 
     client: Client
@@ -65,7 +66,7 @@ class Stream:
             committed = False
             try:
                 for chunk in self._chunks():
-                    committed = committed or self.raw or bool(chunk.text)
+                    committed = committed or self.raw or bool(chunk.text) or self.accumulator.delivered
                     yield chunk
             except OrcliError as error:
                 if committed:
@@ -88,7 +89,7 @@ class Stream:
             stack.callback(response.close)
             _check_content_type(response)
             for chunk in _read(response, self.accumulator):
-                early = first if self.raw else not self.accumulator.came
+                early = first if self.raw else not self.accumulator.delivered
                 if self.accumulator.error and early and not chunk.text:
                     raise self._failure(chunk)
                 first = False
@@ -165,6 +166,6 @@ def _parse(data: bytes) -> Mapping[str, Any]:
 
 def _broken(accumulator: Accumulator, message: str) -> OrcliError:
     """Say that a stream broke: Incomplete once text had come, else Unavailable; never tried again."""
-    if accumulator.came:
+    if accumulator.delivered:
         return Incomplete(f"the answer broke off: {message}")
     return Unavailable(message)
