@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from orcli.options import AskOptions, StreamOptions, ToolOptions, takes
+from orcli.options import AskOptions, StreamOptions, ToolOptions, VisionOptions, takes
 
 Run = Callable[[], None]
 
@@ -99,6 +99,15 @@ def tool(options: ToolOptions) -> Run:
     from orcli.run_tool import run_tool
 
     return lambda: run_tool(options)
+
+
+@app.command(cls=TextCommand)
+@takes(VisionOptions)
+def vision(options: VisionOptions) -> Run:
+    """Ask about images, documents and sound."""
+    from orcli.run_vision import run_vision
+
+    return lambda: run_vision(options)
 
 
 def parse(arguments: list[str]) -> Run | str:

@@ -1,4 +1,4 @@
-"""PROMPT, FILEs and standard input as the text of one user turn, byte for byte.
+"""PROMPT, FILEs and standard input as the content of one user turn, byte for byte.
 
 Reads like `grep PATTERN FILE...`: first the prompt, then the data. Nothing empty is ever sent.
 """
@@ -7,12 +7,25 @@ from __future__ import annotations
 
 import os
 import select
+import shlex
 import stat
+from binascii import b2a_base64
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orcli.errors import UsageError
-from orcli.media import kind_of
+from orcli.media import (
+    MOST_BYTES,
+    Kind,
+    Part,
+    is_url,
+    kind_of,
+    media_kind,
+    media_part,
+    size_warning,
+    text_part,
+    url_part,
+)
 
 STDIN = 0
 SILENT_SECONDS = 2.0
@@ -56,11 +69,12 @@ def user_text(given: Given, reader: Reader) -> str | None:
         if given.prompt_optional:
             return None
         return _prompt_from_stdin(given, reader)
-    if given.prompt == "-":
-        prompt = _text(_read_explicit_stdin(reader), "standard input")
-    else:
-        prompt = argument_text(given.prompt, "PROMPT")
-        _warn_of_file_as_prompt(given.prompt, reader.warn)
+    prompt = _prompt(given.prompt, reader)
+    if _is_file_name(given.prompt):
+        reader.warn(
+            "PROMPT is the name of a file, sent as it stands; "
+            f"to send what is in it: orcli ask 'question' {given.prompt}"
+        )
     if given.files:
         return _with_files(prompt, given, reader)
     if given.prompt == "-" or given.explicit_stdin_only or not _stdin_is_input():
@@ -72,6 +86,72 @@ def user_text(given: Given, reader: Reader) -> str | None:
     return prompt + _gap(prompt) + _text(data, "standard input")
 
 
+def user_parts(
+    given: Given, reader: Reader, *, detail: str | None = None, image_optional: bool = False
+) -> str | list[Part] | None:
+    """Give the content of the user turn of `vision`: the prompt, then each IMAGE in order; without any, the text alone.
+
+    Raises UsageError as `user_text` does, and for what no model takes; warns of images that some refuse.
+    """
+    if given.prompt is None:
+        if given.prompt_optional:
+            return None
+        raise UsageError("no PROMPT; give one, and then the image: orcli vision 'question' photo.png")
+    if _is_file_name(given.prompt):
+        raise UsageError(
+            "PROMPT is the name of a file; put the question before it: "
+            f"orcli vision 'question' {_shell_word(given.prompt)}"
+        )
+    names = given.files
+    if not names and not (image_optional or given.prompt_optional):
+        _check_image_on_stdin(given)
+        names = ("-",)
+    _check_files_exist(replace(given, files=tuple(name for name in names if not is_url(name))))
+    prompt = _prompt(given.prompt, reader)
+    if not names:
+        return prompt
+    return [text_part(prompt), *(_part(name, reader, detail) for name in names)]
+
+
+def _check_image_on_stdin(given: Given) -> None:
+    if given.prompt == "-" or given.explicit_stdin_only:
+        raise UsageError("no IMAGE, and standard input is not read for it; give one, or ask without: orcli ask")
+    if not _stdin_is_input():
+        what = "a terminal" if os.isatty(STDIN) else "no pipe or file"
+        raise UsageError(f"no IMAGE, and standard input is {what}; give a path or URL, or pipe an image in")
+
+
+def _part(name: str, reader: Reader, detail: str | None) -> Part:
+    """Give the content part of an IMAGE argument, of which no more is read than can be sent."""
+    if is_url(name):
+        return url_part(argument_text(name, "IMAGE"), detail)
+    data = read_file(name, reader, MOST_BYTES)
+    shown, word = display_name(name), _shell_word(name)
+    if _is_blank(data):
+        raise _empty(shown)
+    kind = media_kind(data, shown, word)
+    if warning := size_warning(kind, len(data), shown, word):
+        reader.warn(warning)
+    # One form at a time: a file of 20 MB is 27 in base64, and it is to cost no more than 60.
+    encoded = b2a_base64(data, newline=False)
+    del data
+    text = encoded.decode("ascii")
+    del encoded
+    filename = "document.pdf" if name == "-" else display_name(os.path.basename(name))
+    return media_part(kind, text, filename, detail)
+
+
+def _shell_word(name: str) -> str:
+    """Give a name as a shell takes it, in a piece of advice."""
+    return shlex.quote(name if not name.startswith("-") or name == "-" else f"./{name}")
+
+
+def _prompt(given: str, reader: Reader) -> str:
+    if given == "-":
+        return _text(_read_explicit_stdin(reader), "standard input")
+    return argument_text(given, "PROMPT")
+
+
 def argument_text(argument: str, name: str) -> str:
     """Give a command-line argument as the UTF-8 text that its bytes are; it must not be empty."""
     text = _decode(os.fsencode(argument), name)
@@ -80,13 +160,16 @@ def argument_text(argument: str, name: str) -> str:
     return text
 
 
-def read_file(name: str, reader: Reader) -> bytes:
-    """Read a file named on the command line, `-` being standard input; UsageError says why it cannot be read."""
+def read_file(name: str, reader: Reader, most: int | None = None) -> bytes:
+    """Read a file named on the command line, `-` being standard input; UsageError says why it cannot be read.
+
+    Where there is more than `most` bytes, one more is read, so that it shows.
+    """
     if name == "-":
-        return _read_explicit_stdin(reader)
+        return _read_explicit_stdin(reader, most)
     try:
         with open(name, "rb") as file:
-            return file.read()
+            return file.read(-1 if most is None else most + 1)
     except OSError as error:
         raise UsageError(f"cannot read {name}: {error.strerror}; check the path") from error
     except ValueError as error:
@@ -156,9 +239,8 @@ def _check_files_exist(given: Given) -> None:
     raise UsageError(f"no such file: {names}; check the path")
 
 
-def _warn_of_file_as_prompt(prompt: str, warn: Callable[[str], None]) -> None:
-    if len(prompt) < 4096 and os.path.isfile(prompt):
-        warn(f"PROMPT is the name of a file, sent as it stands; to send what is in it: orcli ask 'question' {prompt}")
+def _is_file_name(prompt: str) -> bool:
+    return len(prompt) < 4096 and os.path.isfile(prompt)
 
 
 def _stdin_is_input() -> bool:
@@ -166,16 +248,17 @@ def _stdin_is_input() -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
 
 
-def _read_explicit_stdin(reader: Reader) -> bytes:
-    data = _read_stdin(reader)
+def _read_explicit_stdin(reader: Reader, most: int | None = None) -> bytes:
+    data = _read_stdin(reader, most)
     if _is_blank(data):
         raise UsageError("standard input is empty, so there is nothing to send; check the command before the pipe")
     return data
 
 
-def _read_stdin(reader: Reader) -> bytes:
-    """Read standard input to its end; `reader` is told when it stays silent, begins to flow and ends."""
+def _read_stdin(reader: Reader, most: int | None = None) -> bytes:
+    """Read standard input to its end, or past `most` bytes; `reader` is told when it is silent, begins and ends."""
     blocks: list[bytes] = []
+    size = 0
     try:
         if not os.isatty(STDIN) and not select.select([STDIN], [], [], SILENT_SECONDS)[0]:
             reader.on_silence()
@@ -183,6 +266,9 @@ def _read_stdin(reader: Reader) -> bytes:
             if not blocks:
                 reader.on_begin()
             blocks.append(block)
+            size += len(block)
+            if most is not None and size > most:
+                break
     except OSError as error:
         raise UsageError(f"cannot read standard input: {error.strerror}; use -n when none is meant") from error
     finally:
@@ -201,27 +287,30 @@ def _read_block() -> bytes:
 def _text(data: bytes, name: str) -> str:
     """Decode what goes to the model; UsageError when it is empty or no text, saying which command takes it."""
     if _is_blank(data):
-        raise UsageError(f"{name} is empty, so there is nothing to send; leave it out or check what wrote it")
+        raise _empty(name)
     kind = kind_of(data[:32])
     if kind is not None and kind.sendable and kind.mime == "application/pdf":
-        raise UsageError(f"{name} is a {kind.name}; send it with: orcli vision")
+        raise _wrong_kind(name, kind)
     try:
         text = _decode(data, name)
     except UsageError:
         if kind is None:
             raise
-        raise _wrong_kind(name, kind.name, kind.sendable) from None
+        raise _wrong_kind(name, kind) from None
     if "\0" in text:
         if kind is not None:
-            raise _wrong_kind(name, kind.name, kind.sendable)
+            raise _wrong_kind(name, kind)
         raise UsageError(f"{name} is not text: NUL byte at offset {data.index(0)}; convert it to text first")
     return text
 
 
-def _wrong_kind(name: str, kind: str, sendable: bool) -> UsageError:
-    advice = "send it with: orcli vision" if sendable else "convert it to text first"
-    article = "an" if kind[0] in "AEIOU" or kind.startswith("MP") else "a"
-    return UsageError(f"{name} is {article} {kind}; {advice}")
+def _empty(name: str) -> UsageError:
+    return UsageError(f"{name} is empty, so there is nothing to send; leave it out or check what wrote it")
+
+
+def _wrong_kind(name: str, kind: Kind) -> UsageError:
+    advice = "send it with: orcli vision" if kind.sendable else "convert it to text first"
+    return UsageError(f"{name} is {kind.phrase}; {advice}")
 
 
 def _decode(data: bytes, name: str) -> str:

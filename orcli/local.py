@@ -41,6 +41,13 @@ def check_tools(model: str) -> None:
         raise UsageError(f"{model} is too small to call tools; use another model, such as local/PATH.gguf")
 
 
+def check_vision(models: Sequence[str]) -> None:
+    """Raise UsageError for a model of this machine, of which none takes images here."""
+    for model in models:
+        if is_local(model):
+            raise UsageError(f"{model} takes no images; use a model of OpenRouter, such as -m openrouter/auto")
+
+
 def model_path(model: str) -> str:
     """Find the GGUF file of a local model; UsageError, with the install line, where there is none."""
     name = model.removeprefix(PREFIX)

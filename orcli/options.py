@@ -75,6 +75,23 @@ class RequestOptions:
 
 
 @dataclass(frozen=True)
+class IdleOptions(RequestOptions):
+    """What every command that may print an answer as it arrives takes besides."""
+
+    idle_timeout: Annotated[
+        str | None,
+        typer.Option("--idle-timeout", metavar="SECONDS", help="Longest wait between data, default 120; 0 is none."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class LiveOptions(IdleOptions):
+    """What a command takes that prints an answer as it arrives where it is asked to."""
+
+    stream: Annotated[bool, typer.Option("--stream", help="Print the text as it arrives.")] = False
+
+
+@dataclass(frozen=True)
 class AskOptions(RequestOptions):
     """What `orcli ask` takes."""
 
@@ -85,17 +102,12 @@ class AskOptions(RequestOptions):
 
 
 @dataclass(frozen=True)
-class StreamOptions(AskOptions):
+class StreamOptions(AskOptions, IdleOptions):
     """What `orcli stream` takes."""
-
-    idle_timeout: Annotated[
-        str | None,
-        typer.Option("--idle-timeout", metavar="SECONDS", help="Longest wait between data, default 120; 0 is none."),
-    ] = None
 
 
 @dataclass(frozen=True)
-class ToolOptions(AskOptions):
+class ToolOptions(AskOptions, LiveOptions):
     """What `orcli tool` takes."""
 
     tools: Annotated[
@@ -131,11 +143,25 @@ class ToolOptions(AskOptions):
     ] = None
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first call that fails.")] = False
     confirm: Annotated[bool, typer.Option("--confirm", help="Ask on the terminal before each call.")] = False
-    stream: Annotated[bool, typer.Option("--stream", help="Print the text as it arrives.")] = False
-    idle_timeout: Annotated[
-        str | None,
-        typer.Option("--idle-timeout", metavar="SECONDS", help="Longest wait between data, default 120; 0 is none."),
+
+
+@dataclass(frozen=True)
+class VisionOptions(LiveOptions):
+    """What `orcli vision` takes."""
+
+    prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="The question; - is standard input.")] = None
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="IMAGE", help="An image, PDF or sound: a path, a URL, or -; default standard input."),
     ] = None
+    detail: Annotated[
+        str | None, typer.Option("--detail", metavar="low|high|auto", help="How closely the model looks at images.")
+    ] = None
+    save: Annotated[
+        str | None,
+        typer.Option("--save", metavar="DIR", help="Keep images that the model makes here, and print their paths."),
+    ] = None
+    short: Annotated[bool, typer.Option("--short", help="With --dry-run: shorten the base64.")] = False
 
 
 def takes(options: type[Options]) -> Callable[[Callable[[Options], Result]], Callable[..., Result]]:

@@ -53,6 +53,15 @@ def write_text(text: str, *, newline: bool = True) -> None:
     write(encode(text))
 
 
+def write_line(name: str) -> None:
+    """Write a file's name, as the bytes it is, or an address on a line of its own."""
+    try:
+        data = os.fsencode(name)
+    except UnicodeEncodeError:
+        data = encode(name)
+    write((encode(visible(name)) if os.isatty(STDOUT) else data) + b"\n")
+
+
 class TextStream:
     """Writes an answer's text piece by piece, each in one write, to a terminal with control characters made visible.
 

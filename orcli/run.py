@@ -27,7 +27,7 @@ from orcli.inputs import (
     user_text,
 )
 from orcli.local import is_local
-from orcli.options import AskOptions, RequestOptions, StreamOptions
+from orcli.options import AskOptions, LiveOptions, RequestOptions, StreamOptions
 from orcli.process import DeadlinePassed, Signalled, Watch, exit_code_of, release
 from orcli.report import Lines, Log, Report, Waiting, open_log, summary, total_usage
 from orcli.request import build_request, encode_request, parse_parameters
@@ -115,21 +115,23 @@ def run_stream(options: StreamOptions) -> None:
         deliver(current, prepare(current, Given(options.prompt, tuple(options.files or ()))), idle=idle)
 
 
-def deliver(current: Session, plan: Plan, *, idle: float | None = None) -> None:
+def deliver(current: Session, plan: Plan, *, idle: float | None = None, keep: bool = False) -> None:
     """Send a request, or under `--dry-run` print it, and print its answer: whole, or with `idle` as it arrives.
 
-    `idle` is the longest wait between data of a stream, in seconds, 0 being no limit.
+    `idle` is the longest wait between data of a stream, in seconds, 0 being no limit; with `keep` the whole message of
+    a stream is `current.completion` at its end.
     """
     options = current.options
     streamed = idle is not None
     body = encode_request(as_stream(plan.request) if streamed else plan.request)
     if options.dry_run:
-        output.write(body + b"\n")
+        output.write(body)
+        output.write(b"\n")
         return
     with connected(current, plan) as client:
         current.next_request()
         if idle is not None:
-            keep = plan.schema is not None or plan.conversation is not None or options.extract
+            keep = keep or plan.schema is not None or plan.conversation is not None or options.extract
             print_stream(current, client, body, idle, keep=keep, chunks=options.json_output)
         else:
             ask_once(current, client, body)
@@ -291,9 +293,7 @@ def prepare(
     tool messages that follow the earlier conversation.
     """
     options = current.options
-    models = tuple(options.model or (_setting(current.settings, "ORCLI_MODEL") or config.DEFAULT_MODEL,))
-    if not all(models):
-        raise UsageError("-m is empty; give a model id")
+    models = chosen_models(current)
     current.model = models[0]
     on_stdin = [name for name in (options.messages, options.system_file, options.schema) if name == "-"]
     given = replace(
@@ -331,6 +331,14 @@ def prepare(
     return Plan(models, build_request(models, messages, parameters), schema, conversation, turns)
 
 
+def chosen_models(current: Session) -> tuple[str, ...]:
+    """Give the model and its fallbacks: the options', the settings', or the default."""
+    models = tuple(current.options.model or (_setting(current.settings, "ORCLI_MODEL") or config.DEFAULT_MODEL,))
+    if not all(models):
+        raise UsageError("-m is empty; give a model id")
+    return models
+
+
 def _read_schema(given: str, reader: Reader) -> dict[str, Any]:
     if given.lstrip().startswith("{"):
         return read_schema(given, "--schema")
@@ -360,6 +368,15 @@ def _seconds(typed: str | None, option: str, settings: Mapping[str, Setting], va
 def idle_seconds(current: Session, typed: str | None) -> float:
     """Give the longest wait between data of a stream, in seconds; 0 is no limit."""
     return _seconds(typed, "--idle-timeout", current.settings, "ORCLI_IDLE_TIMEOUT")
+
+
+def live_seconds(current: Session, options: LiveOptions) -> float | None:
+    """Give the longest wait between data where the answer is to be printed as it arrives; None where it is not."""
+    if options.stream:
+        return idle_seconds(current, options.idle_timeout)
+    if options.idle_timeout is not None:
+        raise UsageError("--idle-timeout has no effect without --stream; add it, or leave this out")
+    return None
 
 
 def _retries(typed: str | None, settings: Mapping[str, Setting]) -> int:

@@ -23,7 +23,7 @@ from orcli.run import (
     ask_once,
     connected,
     finish,
-    idle_seconds,
+    live_seconds,
     prepare,
     print_completion,
     print_stream,
@@ -62,7 +62,7 @@ def run_tool(options: ToolOptions) -> None:
             DEFAULT_ROUNDS if options.max_rounds is None else config.whole(options.max_rounds, "--max-rounds"),
             None if options.max_cost is None else config.number(options.max_cost, "--max-cost"),
         )
-        idle = idle_seconds(current, options.idle_timeout) if options.stream else None
+        idle = live_seconds(current, options)
         plan = prepare(
             current, _given(options), results=lambda earlier, reader: _results(options, earlier, reader, by_hand)
         )
@@ -147,8 +147,6 @@ def check_flags(options: ToolOptions, *, by_hand: bool) -> None:
         for name, given in ignored.items():
             if given:
                 raise UsageError(f"{name} has no effect when no tool has a command; give --exec, or leave it out")
-    if options.idle_timeout is not None and not options.stream:
-        raise UsageError("--idle-timeout has no effect without --stream; add it, or leave this out")
     if (options.result or options.result_file) and options.messages is None and options.conversation is None:
         raise UsageError("--result needs the conversation with the call; give it with --messages or -c")
 

@@ -86,6 +86,7 @@ def test_only_the_configuration_reads_the_key() -> None:
         pytest.param(["ask", "--no-such-option"], 2, id="usage error of the command line"),
         pytest.param(["ask", ""], 2, id="usage error of the input"),
         pytest.param(["ask", "--dry-run", "hi"], 0, id="dry run"),
+        pytest.param(["vision", "--dry-run", "hi", "https://example.com/a.png"], 0, id="dry run of vision"),
         pytest.param(["--version"], 0, id="version"),
     ],
 )

@@ -1,0 +1,129 @@
+"""`orcli vision`: images, documents and sound from the command line, and the images of an answer into files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+
+from orcli import output
+from orcli.errors import Failed, Incomplete, OrcliError, UsageError
+from orcli.inputs import Given, user_parts
+from orcli.local import check_vision
+from orcli.media import DETAILS, image_bytes, shortened, suffix_of
+from orcli.options import VisionOptions
+from orcli.run import Plan, Session, chosen_models, deliver, live_seconds, prepare, session
+
+
+def run_vision(options: VisionOptions) -> None:
+    """Carry out `orcli vision`: text and images in, the answer on stdout; raises what the exit code tells."""
+    with session("vision", options) as current:
+        check_flags(options)
+        check_vision(chosen_models(current))
+        idle = live_seconds(current, options)
+        no_image = options.no_stdin and options.save is not None
+        plan = prepare(
+            current,
+            Given(options.prompt, tuple(options.images or ())),
+            lambda given, reader: user_parts(given, reader, detail=options.detail, image_optional=no_image),
+        )
+        check_detail(options, plan)
+        if options.short:
+            plan = replace(plan, request={**plan.request, "messages": shortened(plan.request["messages"])})
+        if options.save is not None and not options.dry_run:
+            make_directory(options.save)
+        try:
+            deliver(current, plan, idle=idle, keep=True)
+        except OrcliError:
+            keep_images(current, options.save)
+            raise
+        keep_images(current, options.save)
+
+
+def check_flags(options: VisionOptions) -> None:
+    """Raise UsageError for a flag that has no such value, or that this run would ignore."""
+    if options.detail is not None and options.detail not in DETAILS:
+        raise UsageError(f"--detail {options.detail!r} is none of {', '.join(DETAILS)}; use one of them")
+    if options.short and not options.dry_run:
+        raise UsageError("--short has no effect without --dry-run; add it, or leave this out")
+
+
+def check_detail(options: VisionOptions, plan: Plan) -> None:
+    """Raise UsageError for a --detail that no image carries."""
+    parts = [part for message in plan.turns if isinstance(message["content"], list) for part in message["content"]]
+    if options.detail is not None and not any(part["type"] == "image_url" for part in parts):
+        raise UsageError("--detail has no effect without an image; leave it out")
+
+
+def make_directory(name: str) -> None:
+    """Make a directory to keep images in, if need be; UsageError where it cannot be, before anything is sent."""
+    try:
+        os.makedirs(name, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the directory {name}: {error.strerror}; check --save") from error
+    if not os.access(name, os.W_OK | os.X_OK):
+        raise UsageError(f"cannot write to the directory {name}; check --save")
+
+
+def keep_images(current: Session, directory: str | None) -> None:
+    """Store the images of what came and print their paths, or without a directory say that they are there.
+
+    Under `--json` stdout has the object with all of them already, so the paths go to stderr.
+    """
+    images = current.completion.images if current.completion is not None else []
+    if directory is None:
+        _say_what_came(current, images)
+        return
+    broken = 0
+    for url in images:
+        if not url.startswith("data:"):
+            _print_place(current, "".join(url.split()))
+            continue
+        data = image_bytes(url)
+        if data is None:
+            broken += 1
+            continue
+        _print_place(current, store(data, directory))
+    if broken:
+        raise Incomplete(f"{broken} of the answer's images came broken; try again")
+
+
+def _say_what_came(current: Session, images: Sequence[str]) -> None:
+    addresses = [url for url in images if not url.startswith("data:")]
+    for url in addresses:
+        current.report.say(f"an image of the answer is at {url}")
+    made = len(images) - len(addresses)
+    if made and not current.options.json_output:
+        them = "1 image; --save DIR keeps it" if made == 1 else f"{made} images; --save DIR keeps them"
+        current.report.say(f"the answer has {them}")
+
+
+def _print_place(current: Session, place: str) -> None:
+    if current.options.json_output:
+        current.report.say(f"an image of the answer is at {place}")
+    else:
+        output.write_line(place)
+
+
+def store(data: bytes, directory: str) -> str:
+    """Write an image to a new file of the directory, under the next free number, and give its path."""
+    suffix = suffix_of(data)
+    for number in count(1):
+        path = os.path.join(directory, f"orcli-{number}.{suffix}")
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise Failed(f"cannot write {path}: {error.strerror}; the image is lost") from error
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(data)
+        except BaseException as error:
+            os.unlink(path)
+            if isinstance(error, OSError):
+                raise Failed(f"cannot write {path}: {error.strerror}; the image is lost") from error
+            raise
+        return path
+    raise AssertionError("the count does not end")
