@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 from orcli import __version__
-from orcli.config import Endpoint
+from orcli.config import Endpoint, is_host
 from orcli.errors import AccountError, OrcliError, Unavailable, from_api, one_line
 from orcli.lazy import lazy_packages
 from orcli.preconnect import Preconnection, use
@@ -129,6 +130,8 @@ def connect(endpoint: Endpoint, ready: Preconnection | None = None) -> Iterator[
 
     timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
     try:
+        if endpoint.use_proxies:
+            _check_proxies()
         http_client = httpx2.Client(
             follow_redirects=False,
             timeout=timeout,
@@ -164,6 +167,17 @@ def connect(endpoint: Endpoint, ready: Preconnection | None = None) -> Iterator[
         yield Client(client, endpoint)
     finally:
         http_client.close()
+
+
+def _check_proxies() -> None:
+    """Raise ValueError for a proxy of the environment that names no host; the HTTP library would look for one."""
+    from urllib.request import getproxies
+
+    for scheme, url in getproxies().items():
+        if scheme in ("http", "https", "all") and not is_host(
+            urlsplit(url if "://" in url else f"//{url}").hostname or ""
+        ):
+            raise ValueError(f"{scheme}_proxy names no host")
 
 
 def _load_client() -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import io
 import math
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from orcli.errors import AccountError, UsageError
@@ -29,6 +31,7 @@ VARIABLES = (
     "ORCLI_RETRIES",
     "ORCLI_LOG",
 )
+_LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _ENVIRONMENT = "the environment"
 
 
@@ -115,7 +118,8 @@ def _read_env_file(path: str, *, found: bool) -> dict[str, Setting]:
 
     for binding in parse_stream(io.StringIO(text)):
         if binding.error:
-            raise AccountError(f"cannot parse {path}, line {binding.original.line}; mend it or move it away")
+            blank = binding.original.string[: -len(binding.original.string.lstrip()) or None].count("\n")
+            raise AccountError(f"cannot parse {path}, line {binding.original.line + blank}; mend it or move it away")
         if binding.key in VARIABLES and binding.value:
             settings[binding.key] = Setting(binding.value, path, found)
     return settings
@@ -163,7 +167,10 @@ def _is_openrouter(url: str) -> bool:
 
 
 def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def base_url_fault(url: str) -> str | None:
@@ -177,11 +184,26 @@ def base_url_fault(url: str) -> str | None:
         return f"is no URL ({error})"
     if parts.scheme not in ("http", "https"):
         return "is no http or https URL"
-    if not parts.hostname or port == 0:
+    if not is_host(parts.hostname or "") or port == 0 or ("[" in parts.netloc and ":" not in (parts.hostname or "")):
         return "names no host"
     if parts.username is not None or parts.query or parts.fragment:
         return "must not hold a user, a query or a fragment"
     return None
+
+
+def is_host(name: str) -> bool:
+    """Tell whether a name can be a host's: an address, or labels of 1 to 63 letters, digits, - and _."""
+    if ":" in name or name.rpartition(".")[2].isdigit():
+        try:
+            ip_address(name)
+        except ValueError:
+            return False
+        return True
+    try:
+        labels = (name if name.isascii() else name.encode("idna").decode()).removesuffix(".").split(".")
+    except UnicodeError:
+        return False
+    return all(_LABEL.fullmatch(label) for label in labels)
 
 
 def key_fault(key: str) -> str | None:

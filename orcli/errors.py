@@ -152,7 +152,7 @@ _ERROR_TYPES: dict[str, type[OrcliError]] = {
         UsageError,
     ),
 }
-_ACCOUNT_STATUSES = frozenset({401, 402, 403})
+_ACCOUNT_STATUSES = frozenset({401, 402, 403, 407})
 _TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})
 _ADVICE: dict[type[OrcliError], str] = {
     UsageError: "change the request",
@@ -165,6 +165,7 @@ _STATUS_ADVICE = {
     402: "add credits, or lower --max-tokens",
     403: "check what the key may do",
     404: "check the model id and what it supports (orcli models)",
+    407: "check the user and password in HTTPS_PROXY",
     413: "send less",
 }
 

@@ -198,6 +198,7 @@ def print_stream(
             current.printed = True
         if current.options.extract:
             writer.write(answer.accumulator.completion().text)
+            current.printed = True
         writer.end()
         raise
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import termios
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -102,10 +103,11 @@ def run_tool(options: ToolOptions) -> None:
 
 def print_so_far(current: Session, conversation: Conversation, error: BaseException, *, streamed: bool) -> None:
     """Print what came before a sequence ended early: the last text, or the object with the transcript."""
-    completion = current.completion or conversation.completion
-    if completion is None or current.printed or (streamed and not current.json_output):
-        return
-    if not completion.text and not has_calls(completion.message.get("tool_calls")):
+    completion = current.completion
+    if completion is None or not (completion.text or has_calls(completion.message.get("tool_calls"))):
+        completion = conversation.completion
+    live = streamed and not (current.json_output or current.options.extract)
+    if completion is None or current.printed or live:
         return
     if not isinstance(error, Exception) and not output.writable():
         return
@@ -262,12 +264,16 @@ def _job(runner: Runner, tools: Mapping[str, Tool], call: Call, fault: str | Non
 
 
 def confirmed(call: Call) -> bool:
-    """Ask on the terminal, not on stdin, whether a call may run; without a terminal it may not."""
+    """Ask on the terminal, not on stdin, whether a call may run; without a terminal it may not.
+
+    What was typed before the question is no answer to it.
+    """
     try:
         with open("/dev/tty", "r+b", buffering=0) as terminal:
+            termios.tcflush(terminal, termios.TCIFLUSH)
             words = f"{call.name} {call.arguments}"
             terminal.write(encode(f"orcli: run {one_line(words, len(words))}? [y/N] "))
             reply = terminal.readline()
-    except OSError:
+    except (OSError, termios.error):
         return False
     return reply.strip().lower() in (b"y", b"yes")

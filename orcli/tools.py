@@ -88,7 +88,10 @@ def _read_file(path: str) -> list[Tool]:
 
 
 def _read_directory(path: str) -> list[Tool]:
-    names = sorted(os.listdir(path))
+    try:
+        names = sorted(os.listdir(path))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}; check the path") from error
     tools = []
     for file in names:
         name, extension = os.path.splitext(file)
@@ -173,9 +176,13 @@ class Outcome:
     """What the command wrote on stderr."""
 
 
-def failed(fault: str, status: str = "not run", seconds: float = 0.0, errors: str = "") -> Outcome:
-    """Make the outcome of a call that failed; the model is told why, so that it can mend the call."""
-    detail = f"{fault}: {errors[-_ERROR_TAIL:].strip()}" if errors.strip() else fault
+def failed(fault: str, status: str = "not run", seconds: float = 0.0, errors: str = "", printed: str = "") -> Outcome:
+    """Make the outcome of a call that failed; the model is told why, so that it can mend the call.
+
+    Told are the last words of its stderr, else of what it `printed`.
+    """
+    words = (errors if errors.strip() else printed)[-_ERROR_TAIL:].strip()
+    detail = f"{fault}: {words}" if words else fault
     return Outcome(f"error: {detail}", fault, status, seconds, errors)
 
 
@@ -254,8 +261,8 @@ class Runner:
             result.thread.join(_GRACE_SECONDS)
         _kill_group(process)
         process.wait()
-        result.thread.join(_GRACE_SECONDS)
-        errors.thread.join(_GRACE_SECONDS)
+        result.drain()
+        errors.drain()
         with self._lock:
             self._running.remove(process)
         return self._outcome(process.returncode, late, result, errors, time.monotonic() - began)
@@ -271,7 +278,7 @@ class Runner:
             name = _signal_name(-code)
             return failed(f"the tool was killed by {name}", name, seconds, said)
         if code:
-            return failed(f"the tool failed with exit status {code}", f"exit {code}", seconds, said or result.text())
+            return failed(f"the tool failed with exit status {code}", f"exit {code}", seconds, said, result.text())
         return Outcome(result.text(), None, "exit 0", seconds, said)
 
 
@@ -299,6 +306,13 @@ class _Sink:
             if len(block) > room and not self.full:
                 self.full = True
                 self._on_full()
+
+    def drain(self) -> None:
+        """Wait for the end of the pipe for as long as data still comes; a child may hold it open for ever."""
+        size = -1
+        while self.thread.is_alive() and len(self._data) > size:
+            size = len(self._data)
+            self.thread.join(_GRACE_SECONDS)
 
     def text(self) -> str:
         """Give what was read as text; bytes that are not UTF-8 become U+FFFD, a character that was cut is left out."""

@@ -608,7 +608,7 @@ class TestACommand:
             pytest.param(
                 "echo why; exit 3",
                 "error: the tool failed with exit status 3: why",
-                "orcli: f: why\n",
+                "",
                 id="fails with a reason on stdout",
             ),
             pytest.param("exit 3", "error: the tool failed with exit status 3", "", id="fails without a reason"),
@@ -1242,6 +1242,14 @@ class TestLimits:
         message = "the model still calls tools after 0 rounds; raise --max-rounds"
         assert (result.code, result.stdout, result.stderr) == (8, "Let me see.\n", f"orcli: {message}\n")
 
+    def test_at_a_limit_the_text_that_extraction_held_back_is_printed(self, f: Orcli, openrouter: OpenRouter) -> None:
+        openrouter.reply(streamed_calls(call_f(), text="Let me see."))
+
+        result = f("tool", "--stream", "-x", *EXEC_F, "f=printf ok", "hi", "--max-rounds", "0")
+
+        message = "the model still calls tools after 0 rounds; raise --max-rounds"
+        assert (result.code, result.stdout, result.stderr) == (8, "Let me see.\n", f"orcli: {message}\n")
+
     def test_cost_ends_with_8_before_the_next_call(self, f: Orcli, openrouter: OpenRouter) -> None:
         openrouter.reply(calls(call_f("a")), calls(call_f("b")))
 
@@ -1363,6 +1371,15 @@ class TestLimits:
         assert lines[2:] == ["orcli: 402: No credits; add credits, or lower --max-tokens"]
         log = [json.loads(line) for line in (f.work / "log").read_text().splitlines()]
         assert [(line["exit_code"], line["usage"]) for line in log] == [(0, USAGE), (3, None)]
+
+    def test_a_stream_that_fails_in_a_later_round_keeps_the_transcript(self, f: Orcli, openrouter: OpenRouter) -> None:
+        openrouter.reply(streamed_calls(call_f(), text="Let me see."), stream(error_chunk(402, "No credits")))
+
+        result = f("tool", "--stream", *EXEC_F, "f=printf ok", "hi", "--json", "--retries", "0")
+
+        message = "402: No credits; add credits, or lower --max-tokens"
+        assert (result.code, result.stderr) == (3, f"orcli: {message}\n")
+        assert [each["role"] for each in json.loads(result.stdout)["messages"]] == ["user", "assistant", "tool"]
 
     def test_a_signal_while_a_tool_runs_leaves_the_transcript(self, f: Orcli, openrouter: OpenRouter) -> None:
         script(f, "tool", "touch started; sleep 1000")

@@ -22,5 +22,6 @@ def ask(client: Client, body: bytes, *, tools: bool = False) -> Completion:
     completion = parse_completion(data, retry_after)
     if (error := verdict(outcome_of(completion), tools=tools, whole=True)) is not None:
         error.completion = completion
+        error.retry_after = retry_after
         raise error
     return completion

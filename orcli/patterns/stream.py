@@ -91,7 +91,7 @@ class Stream:
             for chunk in _read(response, self.accumulator):
                 early = first if self.raw else not self.accumulator.delivered
                 if self.accumulator.error and early and not chunk.text:
-                    raise self._failure(chunk)
+                    raise self._failure(chunk, response.retry_after)
                 first = False
                 yield chunk
         if first:
@@ -99,8 +99,9 @@ class Stream:
         if (error := verdict(self.accumulator.outcome(), tools=self.tools)) is not None:
             raise error
 
-    def _failure(self, chunk: Chunk) -> OrcliError:
+    def _failure(self, chunk: Chunk, retry_after: float | None) -> OrcliError:
         failure = verdict(self.accumulator.outcome()) or Unavailable("the provider failed; try later")
+        failure.retry_after = retry_after
         failure.completion = replace(self.accumulator.completion(), body=chunk.data if chunk.says_error else b"")
         return failure
 
