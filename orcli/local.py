@@ -126,6 +126,9 @@ def child() -> NoReturn:
     if setup["smollm2"]:
         parameters.chat_template = _SMOLLM2_TEMPLATE
         parameters.sampling.temp = 0.0
+        # So small a model falls into loops; where it does all the same, a limit ends it, and exit 5 says so.
+        parameters.sampling.penalty_repeat = 1.1
+        parameters.n_predict = 1024
     parameters.model_alias = {setup["name"]}
     server = xllamacpp.Server(parameters)
     os.write(1, server.listening_address.encode() + b"\n")

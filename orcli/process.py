@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import stat
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -58,7 +59,11 @@ def fill_descriptors() -> frozenset[int]:
 
 
 def catch_signals() -> None:
-    """Raise `Signalled` in the main thread on SIGINT, SIGTERM and SIGHUP, unless they were inherited as ignored."""
+    """Raise `Signalled` in the main thread on SIGINT, SIGTERM and SIGHUP, unless they were inherited as ignored.
+
+    One that a destructor swallows is raised again; Python's report of the swallowing is nobody's business.
+    """
+    sys.unraisablehook = lambda unraisable: None
     for number in ENDING_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _raise_signalled)
@@ -119,7 +124,7 @@ class Watch:
         signal.signal(signal.SIGALRM, self._on_alarm)
         if self.seconds and self._ends is None:
             self._ends = time.monotonic() + self._left
-            self._arm()
+        self._arm()
 
     def pause(self) -> None:
         """Stop the deadline's clock, keeping what is left."""
@@ -165,9 +170,10 @@ class Watch:
 
     def _arm(self) -> None:
         ends = [end for end in (self._ends, self._stalls_at()) if end is not None]
-        wait = min(ends) - time.monotonic() if ends else 0.0
-        # What is over already was raised already; the repetition is for a destructor that swallowed it.
-        signal.setitimer(signal.ITIMER_REAL, wait if wait > 0 or not ends else _REPEAT_SECONDS, _REPEAT_SECONDS)
+        wait = min(ends) - time.monotonic() if ends else _REPEAT_SECONDS
+        # It beats on without an end in sight: what a destructor swallowed is raised again, and a signal that came just
+        # before a call began to block does not wait for that call.
+        signal.setitimer(signal.ITIMER_REAL, wait if 0 < wait < _REPEAT_SECONDS else _REPEAT_SECONDS, _REPEAT_SECONDS)
 
     def _stalls_at(self) -> float | None:
         return self._last_event + self._idle_seconds if self._idle_seconds else None

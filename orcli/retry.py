@@ -56,7 +56,13 @@ class Retry:
             wait = asked + 0.1 * random.random()
         left = self.remaining()
         if asked is not None and asked > LONGEST_WAIT:
-            raise Unavailable(f"{error.message} (in {asked:.0f} s, says the server)", error=error.error) from error
+            raise _too_late(error, f"{error.message} (in {asked:.0f} s, says the server)") from error
         if left is not None and wait >= left:
-            raise error if asked is None else Unavailable(error.message, error=error.error) from error
+            raise error if asked is None else _too_late(error, error.message) from error
         return wait
+
+
+def _too_late(error: OrcliError, message: str) -> Unavailable:
+    failure = Unavailable(message, error=error.error)
+    failure.completion = error.completion
+    return failure

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from orcli import config, output
 from orcli.answer import Completion
 from orcli.config import Setting
-from orcli.errors import ExitCode, Mismatch, OrcliError, UsageError
+from orcli.errors import ExitCode, Failed, Mismatch, OrcliError, UsageError
 from orcli.inputs import (
     Given,
     Reader,
@@ -256,7 +256,7 @@ def _conclude(current: Session, error: BaseException | None) -> None:
 def write_error_object(error: BaseException) -> None:
     """Write a failure as the one JSON object that stdout gets; silent where stdout itself is what failed."""
     code = ExitCode(exit_code_of(error))
-    if code in (ExitCode.FAILED, ExitCode.READER_GONE):
+    if isinstance(error, Failed) or code is ExitCode.READER_GONE:
         return
     if isinstance(error, OrcliError):
         value = error.as_json()

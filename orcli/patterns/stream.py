@@ -66,7 +66,7 @@ class Stream:
             committed = False
             try:
                 for chunk in self._chunks():
-                    committed = committed or self.raw or bool(chunk.text) or self.accumulator.delivered
+                    committed = committed or self.raw or bool(chunk.text)
                     yield chunk
             except OrcliError as error:
                 if committed:
