@@ -68,7 +68,7 @@ def _run_command(arguments: list[str]) -> None:
     from orcli import output
     from orcli.commands import parse
     from orcli.errors import UsageError
-    from orcli.run import write_error_object
+    from orcli.session import write_error_object
 
     try:
         run = parse(arguments)

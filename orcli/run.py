@@ -5,17 +5,14 @@ What could go wrong here and now is found before anything is sent.
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from orcli import config, output
 from orcli.answer import Completion
-from orcli.config import Setting
-from orcli.errors import ExitCode, Failed, Mismatch, OrcliError, UsageError
+from orcli.errors import Mismatch, OrcliError
 from orcli.inputs import (
     Given,
     Reader,
@@ -27,67 +24,16 @@ from orcli.inputs import (
     user_text,
 )
 from orcli.local import is_local
-from orcli.options import AskOptions, LiveOptions, RequestOptions, StreamOptions
-from orcli.process import DeadlinePassed, Signalled, Watch, exit_code_of, release
-from orcli.report import Lines, Log, Report, Waiting, open_log, summary, total_usage
+from orcli.options import AskOptions, RequestOptions, StreamOptions
+from orcli.process import DeadlinePassed
+from orcli.report import Lines
 from orcli.request import build_request, encode_request, parse_parameters
-from orcli.retry import Retry
 from orcli.schema import check_answer, first_code_block, read_schema
+from orcli.session import Session, chosen_models, idle_seconds, session
 from orcli.transcript import Conversation, Message, assistant_turn, open_conversation, parse_messages, with_system
 
 if TYPE_CHECKING:
     from orcli.client import Client
-
-
-@dataclass
-class Session:
-    """One run of a command: what it was told, its clock and its voice, and what came of it so far."""
-
-    command: str
-    options: RequestOptions
-    report: Report
-    settings: Mapping[str, Setting]
-    watch: Watch
-    retry: Retry
-    log: Log | None
-    waiting: Waiting
-    json_output: bool
-    model: str = ""
-    began_at: float | None = None
-    sent_at: float | None = None
-    text_at: float | None = None
-    spent: dict[str, float] = field(default_factory=dict)
-    """What the run's earlier requests took: prompt_tokens, completion_tokens, cost in USD."""
-    completion: Completion | None = None
-    before: Completion | None = None
-    """The completion of the request before the last."""
-    as_line: Callable[[Completion], bytes] = Completion.line
-    printed: bool = False
-    """stdout has the API's object or error already, so no error object may follow it."""
-
-    def next_request(self) -> None:
-        """Begin a request: log the one before it, and let a person wait for this one."""
-        now = time.monotonic()
-        if self.completion is not None:
-            self.log_request(ExitCode.OK)
-            self.spent = total_usage(self.spent, self.completion.usage)
-            self.before, self.completion = self.completion, None
-        self.began_at = self.began_at or now
-        self.sent_at = now
-        self.waiting.start(self.model)
-
-    def note_text(self) -> None:
-        """Note when the first text came."""
-        if self.text_at is None:
-            self.text_at = time.monotonic()
-
-    def log_request(self, exit_code: int) -> None:
-        """Append a line about the last request to the log, if there is one."""
-        if self.log is None or self.sent_at is None:
-            return
-        fault = self.log.append(self.command, self.model, self.completion, time.monotonic() - self.sent_at, exit_code)
-        if fault:
-            self.report.warn(fault)
 
 
 @dataclass(frozen=True)
@@ -214,74 +160,6 @@ def _stand_by(current: Session, error: OrcliError, wait: float) -> None:
     current.report.retrying(error, wait)
 
 
-@contextmanager
-def session(command: str, options: RequestOptions) -> Iterator[Session]:
-    """Set a run up, and end it: its error object under `--json`, its summary and its log line, however it ends."""
-    report = Report(options.verbose, options.quiet)
-    watch, current = None, None
-    try:
-        check_contradictions(options)
-        settings = config.load_settings(os.environ, options.env_file)
-        report = replace(report, secret=config.secret(settings))
-        watch = Watch(_seconds(options.timeout, "--timeout", settings, "ORCLI_TIMEOUT"))
-        retry = Retry(_retries(options.retries, settings), watch.remaining, report.retrying)
-        log_name = options.log or _setting(settings, "ORCLI_LOG")
-        log = open_log(log_name) if log_name else None
-        current = Session(command, options, report, settings, watch, retry, log, Waiting(report), options.json_output)
-        watch.start()
-        yield current
-    except BaseException as error:
-        release()
-        if current is not None:
-            if isinstance(error, OrcliError) and report.secret:
-                error.hide(report.secret)
-            _conclude(current, error)
-        if (current.json_output if current else options.json_output) and not (current and current.printed):
-            write_error_object(error)
-        raise
-    release()
-    _conclude(current, None)
-
-
-def _conclude(current: Session, error: BaseException | None) -> None:
-    last = current.completion or current.before
-    if last is not None and current.began_at is not None:
-        first = None if current.text_at is None else current.text_at - current.began_at
-        seconds = time.monotonic() - current.began_at
-        spent = current.spent if current.completion is None else total_usage(current.spent, current.completion.usage)
-        current.report.detail(summary(last, current.model, spent, seconds, first))
-    current.log_request(exit_code_of(error))
-
-
-def write_error_object(error: BaseException) -> None:
-    """Write a failure as the one JSON object that stdout gets; silent where stdout itself is what failed."""
-    code = ExitCode(exit_code_of(error))
-    if isinstance(error, Failed) or code is ExitCode.READER_GONE:
-        return
-    if isinstance(error, OrcliError):
-        value = error.as_json()
-    else:
-        value = {"error": {"code": code.name.lower(), "message": f"ended by {code.name.lower()}"}}
-    if not isinstance(error, OrcliError) and not output.writable():
-        return
-    try:
-        output.write_json(value)
-    except (OrcliError, Signalled):
-        return
-
-
-def check_contradictions(options: RequestOptions) -> None:
-    """Raise UsageError for options that contradict each other."""
-    pairs = (
-        ("-c", options.conversation, "--messages", options.messages),
-        ("-x", options.extract, "--json", options.json_output),
-        ("-s", options.system, "--system-file", options.system_file),
-    )
-    for first, first_value, second, second_value in pairs:
-        if first_value not in (None, False) and second_value not in (None, False):
-            raise UsageError(f"{first} and {second} contradict each other; use one")
-
-
 def prepare(
     current: Session,
     given: Given,
@@ -332,14 +210,6 @@ def prepare(
     return Plan(models, build_request(models, messages, parameters), schema, conversation, turns)
 
 
-def chosen_models(current: Session) -> tuple[str, ...]:
-    """Give the model and its fallbacks: the options', the settings', or the default."""
-    models = tuple(current.options.model or (_setting(current.settings, "ORCLI_MODEL") or config.DEFAULT_MODEL,))
-    if not all(models):
-        raise UsageError("-m is empty; give a model id")
-    return models
-
-
 def _read_schema(given: str, reader: Reader) -> dict[str, Any]:
     if given.lstrip().startswith("{"):
         return read_schema(given, "--schema")
@@ -352,39 +222,6 @@ def _system(options: RequestOptions, reader: Reader) -> str | None:
     if options.system_file is not None:
         return read_text(options.system_file, reader)
     return None
-
-
-def _setting(settings: Mapping[str, Setting], name: str) -> str | None:
-    setting = settings.get(name)
-    return setting.value if setting else None
-
-
-def _seconds(typed: str | None, option: str, settings: Mapping[str, Setting], variable: str) -> float:
-    if typed is not None:
-        return config.seconds(typed, option)
-    value = _setting(settings, variable)
-    return config.DEFAULT_SECONDS[variable] if value is None else config.seconds(value, variable)
-
-
-def idle_seconds(current: Session, typed: str | None) -> float:
-    """Give the longest wait between data of a stream, in seconds; 0 is no limit."""
-    return _seconds(typed, "--idle-timeout", current.settings, "ORCLI_IDLE_TIMEOUT")
-
-
-def live_seconds(current: Session, options: LiveOptions) -> float | None:
-    """Give the longest wait between data where the answer is to be printed as it arrives; None where it is not."""
-    if options.stream:
-        return idle_seconds(current, options.idle_timeout)
-    if options.idle_timeout is not None:
-        raise UsageError("--idle-timeout has no effect without --stream; add it, or leave this out")
-    return None
-
-
-def _retries(typed: str | None, settings: Mapping[str, Setting]) -> int:
-    if typed is not None:
-        return config.whole(typed, "--retries")
-    value = _setting(settings, "ORCLI_RETRIES")
-    return config.DEFAULT_RETRIES if value is None else config.whole(value, "ORCLI_RETRIES")
 
 
 @contextmanager

@@ -18,18 +18,8 @@ from orcli.options import ToolOptions
 from orcli.patterns.tool import Call, Conversation, Limits, answered, converse, pending_calls
 from orcli.process import DeadlinePassed, Signalled, release
 from orcli.request import encode_request
-from orcli.run import (
-    Session,
-    as_stream,
-    ask_once,
-    connected,
-    finish,
-    live_seconds,
-    prepare,
-    print_completion,
-    print_stream,
-    session,
-)
+from orcli.run import as_stream, ask_once, connected, finish, prepare, print_completion, print_stream
+from orcli.session import Session, live_seconds, session
 from orcli.text import encode
 from orcli.tools import Outcome, Runner, Tool, check_arguments, describe, failed, load_tools, tool_environment
 from orcli.transcript import Message

@@ -13,7 +13,8 @@ from orcli.inputs import Given, user_parts
 from orcli.local import check_vision
 from orcli.media import DETAILS, image_bytes, shortened, suffix_of
 from orcli.options import VisionOptions
-from orcli.run import Plan, Session, chosen_models, deliver, live_seconds, prepare, session
+from orcli.run import Plan, deliver, prepare
+from orcli.session import Session, chosen_models, live_seconds, session
 
 
 def run_vision(options: VisionOptions) -> None:
