@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -131,9 +132,12 @@ def child() -> NoReturn:
         parameters.n_predict = 1024
     parameters.model_alias = {setup["name"]}
     server = xllamacpp.Server(parameters)
-    os.write(1, server.listening_address.encode() + b"\n")
-    os.read(0, 1)
-    os._exit(0)
+    try:
+        os.write(1, server.listening_address.encode() + b"\n")
+        os.read(0, 1)
+    finally:
+        # Not by way of the interpreter's end, where the server's own would be waited for.
+        os._exit(0)
 
 
 def _die_with_parent() -> None:
@@ -144,3 +148,7 @@ def _die_with_parent() -> None:
     """
     fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
+    ended = select.poll()
+    ended.register(0, 0)
+    if ended.poll(0):
+        os._exit(0)
