@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 15.0
 REFERER = "https://pypi.org/project/orcli/"
-_READ_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)

@@ -116,12 +116,6 @@ class ToolsError(OrcliError):
     code = ExitCode.TOOLS
 
 
-class DeadlineError(OrcliError):
-    """The time given by `--timeout` is over."""
-
-    code = ExitCode.DEADLINE
-
-
 # Metadata `error_type` values, as the API documents them, by what the caller should do next.
 _REFUSAL_TYPES = frozenset({"content_policy_violation", "refusal"})
 _ERROR_TYPES: dict[str, type[OrcliError]] = {

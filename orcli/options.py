@@ -182,7 +182,7 @@ def takes(options: type[Options]) -> Callable[[Callable[[Options], Result]], Cal
         command.__name__ = function.__name__
         command.__doc__ = function.__doc__
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what inspect reads
-        command.__annotations__ = {name: hints[name] for name in (field.name for field in fields(options))}  # type: ignore[arg-type]
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return command
 
     return decorate
