@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from time import time
@@ -28,10 +28,19 @@ from orcli.text import load_json
 
 if TYPE_CHECKING:
     import httpx2
-    from openai import OpenAI
+    from openai import AsyncOpenAI, OpenAI
 
 CONNECT_SECONDS = 15.0
 REFERER = "https://pypi.org/project/orcli/"
+
+
+@dataclass(frozen=True)
+class Body:
+    """The body of a 200, as far as it came, and why it broke off if it did; `retry_after` is in seconds."""
+
+    data: bytes
+    broken: OrcliError | None
+    retry_after: float | None
 
 
 @dataclass(frozen=True)
@@ -57,16 +66,17 @@ class Response:
         try:
             yield from self.response.iter_bytes()
         except (httpx2.HTTPError, httpx2.StreamError, OSError) as error:
-            raise Unavailable(f"the connection broke: {_reason(error)}; try again") from error
+            raise _broken(error) from error
 
-    def read(self) -> tuple[bytes, OrcliError | None]:
-        """Read the whole body; where it breaks off, give what came and why."""
+    def read(self) -> Body:
+        """Read the whole body, or as much as comes."""
         blocks: list[bytes] = []
+        broken: OrcliError | None = None
         try:
             blocks.extend(self.blocks())
         except OrcliError as error:
-            return b"".join(blocks), error
-        return b"".join(blocks), None
+            broken = error
+        return Body(b"".join(blocks), broken, self.retry_after)
 
     def close(self) -> None:
         """Hang up at once, so that the provider stops generating."""
@@ -103,40 +113,104 @@ class Client:
             )
             # What comes back is of `cast_to`, read or not; the annotation knows only `stream_cls`.
             return cast("httpx2.Response", response)
-        except openai.APIStatusError as error:
-            raise _status_error(error.response, self.endpoint) from error
-        except openai.APIConnectionError as error:
-            raise _connection_error(error, self.endpoint) from error
         except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
-            for cause in _causes(error):
-                if isinstance(cause, httpx2.HTTPStatusError):
-                    raise _status_error(cause.response, self.endpoint) from error
-            raise Unavailable(f"cannot reach {self.endpoint.host}: {_reason(error)}; try later") from error
+            raise _failure(error, self.endpoint) from error
+
+
+@dataclass(frozen=True)
+class AsyncClient:
+    """A client connected to one endpoint, for many requests at once on one pool of connections."""
+
+    openai: AsyncOpenAI
+    endpoint: Endpoint
+
+    async def post(self, body: bytes) -> Body:
+        """Post a chat completion request and give the whole body of its 200; raises what `Client.post` does."""
+        import httpx2
+        import openai
+
+        try:
+            response = await self.openai.post(
+                "/chat/completions",
+                cast_to=httpx2.Response,
+                content=body,
+                options={"headers": {"Content-Type": "application/json", "x-stainless-retry-count": openai.Omit()}},
+                stream=True,
+                stream_cls=openai.AsyncStream[object],
+            )
+        except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
+            raise _failure(error, self.endpoint) from error
+        arrived = cast("httpx2.Response", response)
+        blocks: list[bytes] = []
+        broken: OrcliError | None = None
+        try:
+            async for block in arrived.aiter_bytes():
+                blocks.append(block)
+        except (httpx2.HTTPError, httpx2.StreamError, OSError) as error:
+            broken = _broken(error)
+        finally:
+            await arrived.aclose()
+        return Body(b"".join(blocks), broken, _retry_after(arrived.headers))
 
 
 @contextmanager
 def connect(endpoint: Endpoint, ready: Preconnection | None = None) -> Iterator[Client]:
     """Give a client for an endpoint; AccountError when the proxy or the CA file of the environment cannot be used.
 
-    Its first request takes the connection that is `ready`. Every `OPENAI_*` variable is taken out first: the client
-    would send some as headers, even in place of the key.
+    Its first request takes the connection that is `ready`.
     """
-    for name in [name for name in os.environ if name.startswith("OPENAI_")]:
-        del os.environ[name]
     _load_client()
     import httpx2
-    from openai import Omit, OpenAI
+    from openai import OpenAI
 
-    timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
+    with _transport_errors():
+        http_client = httpx2.Client(**_transport(endpoint), verify=(ready and ready.context()) or True)
+    if ready is not None:
+        # Not a documented interface: without it the client connects by itself.
+        with suppress(ImportError, AttributeError, TypeError):
+            use(http_client, ready)
     try:
-        if endpoint.use_proxies:
-            _check_proxies()
-        http_client = httpx2.Client(
-            follow_redirects=False,
-            timeout=timeout,
-            trust_env=endpoint.use_proxies,
-            verify=(ready and ready.context()) or True,
-        )
+        yield Client(OpenAI(http_client=http_client, **_identity(endpoint)), endpoint)
+    finally:
+        http_client.close()
+
+
+@asynccontextmanager
+async def connect_async(endpoint: Endpoint, connections: int) -> AsyncIterator[AsyncClient]:
+    """Give a client of at most so many connections for an endpoint; raises what `connect` does."""
+    _load_client()
+    import httpx2
+    from openai import AsyncOpenAI
+
+    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+    with _transport_errors():
+        http_client = httpx2.AsyncClient(**_transport(endpoint), limits=limits)
+    try:
+        yield AsyncClient(AsyncOpenAI(http_client=http_client, **_identity(endpoint)), endpoint)
+    finally:
+        await http_client.aclose()
+
+
+def _transport(endpoint: Endpoint) -> dict[str, Any]:
+    """Give what every HTTP client of ours is made with."""
+    if endpoint.use_proxies:
+        _check_proxies()
+    return {"follow_redirects": False, "timeout": _timeout(), "trust_env": endpoint.use_proxies}
+
+
+def _timeout() -> httpx2.Timeout:
+    import httpx2
+
+    return httpx2.Timeout(None, connect=CONNECT_SECONDS)
+
+
+@contextmanager
+def _transport_errors() -> Iterator[None]:
+    """Turn what keeps an HTTP client from being made into AccountError."""
+    import httpx2
+
+    try:
+        yield
     except ImportError as error:
         raise AccountError("a SOCKS proxy needs one more package; pip install socksio") from error
     except (ValueError, OSError, httpx2.InvalidURL) as error:
@@ -144,28 +218,24 @@ def connect(endpoint: Endpoint, ready: Preconnection | None = None) -> Iterator[
             f"cannot use the proxy or CA file of the environment: {_reason(error)}; "
             "check HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
         ) from error
-    if ready is not None:
-        # Not a documented interface: without it the client connects by itself.
-        with suppress(ImportError, AttributeError, TypeError):
-            use(http_client, ready)
-    headers = {
-        "User-Agent": f"orcli/{__version__}",
-        "HTTP-Referer": REFERER,
-        "X-OpenRouter-Title": "orcli",
-        **{f"X-Stainless-{name}": Omit() for name in _STAINLESS},
+
+
+def _identity(endpoint: Endpoint) -> dict[str, Any]:
+    """Give what every client of ours is made with: where it goes, with which key, under orcli's name."""
+    from openai import Omit
+
+    return {
+        "base_url": endpoint.base_url,
+        "api_key": endpoint.api_key,
+        "max_retries": 0,
+        "timeout": _timeout(),
+        "default_headers": {
+            "User-Agent": f"orcli/{__version__}",
+            "HTTP-Referer": REFERER,
+            "X-OpenRouter-Title": "orcli",
+            **{f"X-Stainless-{name}": Omit() for name in _STAINLESS},
+        },
     }
-    client = OpenAI(
-        base_url=endpoint.base_url,
-        api_key=endpoint.api_key,
-        max_retries=0,
-        timeout=timeout,
-        http_client=http_client,
-        default_headers=headers,  # type: ignore[arg-type]  # Omit takes a header out; the annotation lacks it
-    )
-    try:
-        yield Client(client, endpoint)
-    finally:
-        http_client.close()
 
 
 def _check_proxies() -> None:
@@ -180,7 +250,12 @@ def _check_proxies() -> None:
 
 
 def _load_client() -> None:
-    """Import the client lazily, and where that fails for whatever reason the plain way."""
+    """Import the client lazily, and where that fails for whatever reason the plain way.
+
+    Every `OPENAI_*` variable is taken out first: the client would send some as headers, even in place of the key.
+    """
+    for name in [name for name in os.environ if name.startswith("OPENAI_")]:
+        del os.environ[name]
     try:
         with lazy_packages():
             from openai import Omit, OpenAI, Stream
@@ -190,6 +265,25 @@ def _load_client() -> None:
         import openai
 
         del openai
+
+
+def _failure(error: Exception, endpoint: Endpoint) -> OrcliError:
+    """Turn what the client raised in place of an answer into ours."""
+    import httpx2
+    import openai
+
+    if isinstance(error, openai.APIStatusError):
+        return _status_error(error.response, endpoint)
+    if isinstance(error, openai.APIConnectionError):
+        return _connection_error(error, endpoint)
+    for cause in _causes(error):
+        if isinstance(cause, httpx2.HTTPStatusError):
+            return _status_error(cause.response, endpoint)
+    return Unavailable(f"cannot reach {endpoint.host}: {_reason(error)}; try later")
+
+
+def _broken(error: Exception) -> OrcliError:
+    return Unavailable(f"the connection broke: {_reason(error)}; try again")
 
 
 _STAINLESS = ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async")

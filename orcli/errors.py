@@ -35,12 +35,14 @@ class ExitCode(IntEnum):
 class OrcliError(Exception):
     """A failure with an exit code and one line for people: `what happened; what to do`.
 
-    `error` is the API's own error object where there is one. `transient` says that the same request may succeed
-    later, and `retry_after` how many seconds the server asked for. `completion` is what came in spite of it.
+    `error` is the API's own error object where there is one, and `status` the HTTP status that it came with or stands
+    for. `transient` says that the same request may succeed later, and `retry_after` how many seconds the server asked
+    for. `completion` is what came in spite of it.
     """
 
     code = ExitCode.FAILED
     completion: Any = None
+    status: int | None = None
 
     def __init__(
         self,
@@ -116,6 +118,12 @@ class ToolsError(OrcliError):
     code = ExitCode.TOOLS
 
 
+class SomeFailed(OrcliError):
+    """A batch is finished, but some of its lines are errors."""
+
+    code = ExitCode.SOME_FAILED
+
+
 # Metadata `error_type` values, as the API documents them, by what the caller should do next.
 _REFUSAL_TYPES = frozenset({"content_policy_violation", "refusal"})
 _ERROR_TYPES: dict[str, type[OrcliError]] = {
@@ -184,12 +192,14 @@ def from_api(error: object, status: int | None = None, retry_after: float | None
     if advice is None and kind is not Refused:
         advice = _STATUS_ADVICE.get(number or 0)
     message = ": ".join(part for part in (str(number) if number else "", provider_words(fields)) if part)
-    return kind(
+    failure = kind(
         f"{message or 'the API reported an error'}; {advice or _ADVICE[kind]}",
         error=redacted_error(fields, number, kind),
         transient=kind is Unavailable or in_flight,
         retry_after=retry_after,
     )
+    failure.status = number
+    return failure
 
 
 def _as_status(code: object) -> int | None:

@@ -125,12 +125,12 @@ def _check_content_type(response: Response) -> None:
     if response.content_type.startswith(EVENT_STREAM):
         return
     try:
-        body, broken = response.read()
+        body = response.read()
     except Stalled:
         raise Unavailable(_SILENT) from None
-    if broken is not None:
-        raise broken
-    parse_completion(body, response.retry_after)
+    if body.broken is not None:
+        raise body.broken
+    parse_completion(body.data, body.retry_after)
     raise Unavailable("the server answered a whole completion in place of a stream; use orcli ask")
 
 
