@@ -14,8 +14,29 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class RequestOptions:
-    """What every command that makes a request takes, as it was typed."""
+class RunOptions:
+    """What every command takes that makes a request of whatever kind, as it was typed."""
+
+    json_output: Annotated[bool, typer.Option("--json", help="Print the API's own object in place of text.")] = False
+    timeout: Annotated[
+        str | None,
+        typer.Option("--timeout", metavar="SECONDS", help="Wall-clock limit, default 600; 0 is none."),
+    ] = None
+    retries: Annotated[str | None, typer.Option("--retries", metavar="N", help="Tries after the first, default 2.")] = (
+        None
+    )
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Sum up model, tokens, cost and time on stderr.")] = (
+        False
+    )
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No warnings.")] = False
+    env_file: Annotated[
+        str | None, typer.Option("--env-file", metavar="FILE", help="Read settings from this .env file.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class CompletionOptions(RunOptions):
+    """What every command takes that asks a model."""
 
     model: Annotated[
         list[str] | None,
@@ -26,14 +47,6 @@ class RequestOptions:
     system: Annotated[str | None, typer.Option("-s", "--system", metavar="TEXT", help="System message.")] = None
     system_file: Annotated[
         str | None, typer.Option("--system-file", metavar="FILE", help="System message from a file.")
-    ] = None
-    messages: Annotated[
-        str | None,
-        typer.Option("--messages", metavar="FILE", help="The whole conversation as JSON; - is standard input."),
-    ] = None
-    conversation: Annotated[
-        str | None,
-        typer.Option("-c", "--conversation", metavar="FILE", help="Carry a conversation on in this file."),
     ] = None
     param: Annotated[
         list[str] | None,
@@ -49,29 +62,28 @@ class RequestOptions:
         str | None,
         typer.Option("--schema", metavar="FILE|JSON", help="JSON Schema to ask for and to check the answer against."),
     ] = None
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the request body and send nothing.")] = False
+    log: Annotated[
+        str | None, typer.Option("--log", metavar="FILE", help="Append one JSON line about each request.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class RequestOptions(CompletionOptions):
+    """What every command takes that makes one request of its arguments and standard input."""
+
+    messages: Annotated[
+        str | None,
+        typer.Option("--messages", metavar="FILE", help="The whole conversation as JSON; - is standard input."),
+    ] = None
+    conversation: Annotated[
+        str | None,
+        typer.Option("-c", "--conversation", metavar="FILE", help="Carry a conversation on in this file."),
+    ] = None
     extract: Annotated[
         bool, typer.Option("-x", "--extract", help="Print only the first fenced code block of the answer.")
     ] = False
     no_stdin: Annotated[bool, typer.Option("-n", "--no-stdin", help="Do not read standard input.")] = False
-    json_output: Annotated[bool, typer.Option("--json", help="Print the API's own object in place of text.")] = False
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the request body and send nothing.")] = False
-    timeout: Annotated[
-        str | None,
-        typer.Option("--timeout", metavar="SECONDS", help="Wall-clock limit, default 600; 0 is none."),
-    ] = None
-    retries: Annotated[str | None, typer.Option("--retries", metavar="N", help="Tries after the first, default 2.")] = (
-        None
-    )
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Sum up model, tokens, cost and time on stderr.")] = (
-        False
-    )
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No warnings.")] = False
-    log: Annotated[
-        str | None, typer.Option("--log", metavar="FILE", help="Append one JSON line about each request.")
-    ] = None
-    env_file: Annotated[
-        str | None, typer.Option("--env-file", metavar="FILE", help="Read settings from this .env file.")
-    ] = None
 
 
 @dataclass(frozen=True)
@@ -162,6 +174,41 @@ class VisionOptions(LiveOptions):
         typer.Option("--save", metavar="DIR", help="Keep images that the model makes here, and print their paths."),
     ] = None
     short: Annotated[bool, typer.Option("--short", help="With --dry-run: shorten the base64.")] = False
+
+
+@dataclass(frozen=True)
+class BatchOptions(CompletionOptions):
+    """What `orcli batch` takes."""
+
+    json_output: Annotated[bool, typer.Option("--json", help="Print result objects, as without it.")] = False
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", metavar="SECONDS", help="Wall-clock limit of the run, default none.")
+    ] = None
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the requests as batch lines and send nothing.")] = (
+        False
+    )
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE]...", help="Requests, one a line; default standard input.")
+    ] = None
+    lines: Annotated[
+        str | None,
+        typer.Option("--lines", metavar="PROMPT", help="Each line is plain text, sent after PROMPT."),
+    ] = None
+    results: Annotated[
+        str | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Append results here; what it answers is not asked again."),
+    ] = None
+    jobs: Annotated[str | None, typer.Option("-j", "--jobs", metavar="N", help="Requests at once, default 8.")] = None
+    unordered: Annotated[
+        bool, typer.Option("--unordered", help="Print results as they finish, not in input order.")
+    ] = False
+    max_cost: Annotated[
+        str | None, typer.Option("--max-cost", metavar="USD", help="Start no more requests from this cost on.")
+    ] = None
+    request_timeout: Annotated[
+        str | None,
+        typer.Option("--request-timeout", metavar="SECONDS", help="Limit for each request, default 600; 0 is none."),
+    ] = None
 
 
 def takes(options: type[Options]) -> Callable[[Callable[[Options], Result]], Callable[..., Result]]:

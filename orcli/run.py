@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from orcli import config, output
 from orcli.answer import Completion
-from orcli.errors import Mismatch, OrcliError
+from orcli.errors import Mismatch, OrcliError, UsageError
 from orcli.inputs import (
     Given,
     Reader,
@@ -24,7 +24,7 @@ from orcli.inputs import (
     user_text,
 )
 from orcli.local import is_local
-from orcli.options import AskOptions, RequestOptions, StreamOptions
+from orcli.options import AskOptions, CompletionOptions, StreamOptions
 from orcli.process import DeadlinePassed
 from orcli.report import Lines
 from orcli.request import build_request, encode_request, parse_parameters
@@ -172,7 +172,7 @@ def prepare(
     tool messages that follow the earlier conversation.
     """
     options = current.options
-    models = chosen_models(current)
+    models = chosen_models(options.model, current.settings)
     current.model = models[0]
     on_stdin = [name for name in (options.messages, options.system_file, options.schema) if name == "-"]
     given = replace(
@@ -188,14 +188,8 @@ def prepare(
         on_end=current.watch.start,
         warn=current.report.warn,
     )
-    schema = None if options.schema is None else _read_schema(options.schema, reader)
-    parameters = parse_parameters(
-        options.param or (),
-        max_tokens=None if options.max_tokens is None else config.whole(options.max_tokens, "--max-tokens", 1),
-        temperature=None if options.temperature is None else config.number(options.temperature, "--temperature"),
-        schema=schema,
-    )
-    system = _system(options, reader)
+    parameters, schema = read_parameters(options, reader)
+    system = read_system(options, reader)
     conversation = open_conversation(options.conversation) if options.conversation is not None else None
     earlier: list[Message] = conversation.messages if conversation else []
     if options.messages is not None:
@@ -210,13 +204,28 @@ def prepare(
     return Plan(models, build_request(models, messages, parameters), schema, conversation, turns)
 
 
+def read_parameters(options: CompletionOptions, reader: Reader) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Give the request's fields that options set, and the schema among them that the answer is checked against."""
+    schema = None if options.schema is None else _read_schema(options.schema, reader)
+    parameters = parse_parameters(
+        options.param or (),
+        max_tokens=None if options.max_tokens is None else config.whole(options.max_tokens, "--max-tokens", 1),
+        temperature=None if options.temperature is None else config.number(options.temperature, "--temperature"),
+        schema=schema,
+    )
+    return parameters, schema
+
+
 def _read_schema(given: str, reader: Reader) -> dict[str, Any]:
     if given.lstrip().startswith("{"):
         return read_schema(given, "--schema")
     return read_schema(read_text(given, reader), display_name(given))
 
 
-def _system(options: RequestOptions, reader: Reader) -> str | None:
+def read_system(options: CompletionOptions, reader: Reader) -> str | None:
+    """Give the system message that options set, if any."""
+    if options.system is not None and options.system_file is not None:
+        raise UsageError("-s and --system-file contradict each other; use one")
     if options.system is not None:
         return argument_text(options.system, "--system")
     if options.system_file is not None:

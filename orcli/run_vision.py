@@ -21,7 +21,7 @@ def run_vision(options: VisionOptions) -> None:
     """Carry out `orcli vision`: text and images in, the answer on stdout; raises what the exit code tells."""
     with session("vision", options) as current:
         check_flags(options)
-        check_vision(chosen_models(current))
+        check_vision(chosen_models(options.model, current.settings))
         idle = live_seconds(current, options)
         no_image = options.no_stdin and options.save is not None
         plan = prepare(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -78,9 +78,9 @@ def session(command: str, options: RequestOptions) -> Iterator[Session]:
         check_contradictions(options)
         settings = config.load_settings(os.environ, options.env_file)
         report = replace(report, secret=config.secret(settings))
-        watch = Watch(_seconds(options.timeout, "--timeout", settings, "ORCLI_TIMEOUT"))
-        retry = Retry(_retries(options.retries, settings), watch.remaining, report.retrying)
-        log_name = options.log or _setting(settings, "ORCLI_LOG")
+        watch = Watch(chosen_seconds(options.timeout, "--timeout", settings, "ORCLI_TIMEOUT"))
+        retry = Retry(chosen_retries(options.retries, settings), watch.remaining, report.retrying)
+        log_name = options.log or setting_text(settings, "ORCLI_LOG")
         log = open_log(log_name) if log_name else None
         current = Session(command, options, report, settings, watch, retry, log, Waiting(report), options.json_output)
         watch.start()
@@ -130,36 +130,37 @@ def check_contradictions(options: RequestOptions) -> None:
     pairs = (
         ("-c", options.conversation, "--messages", options.messages),
         ("-x", options.extract, "--json", options.json_output),
-        ("-s", options.system, "--system-file", options.system_file),
     )
     for first, first_value, second, second_value in pairs:
         if first_value not in (None, False) and second_value not in (None, False):
             raise UsageError(f"{first} and {second} contradict each other; use one")
 
 
-def chosen_models(current: Session) -> tuple[str, ...]:
-    """Give the model and its fallbacks: the options', the settings', or the default."""
-    models = tuple(current.options.model or (_setting(current.settings, "ORCLI_MODEL") or config.DEFAULT_MODEL,))
+def chosen_models(given: Sequence[str] | None, settings: Mapping[str, Setting]) -> tuple[str, ...]:
+    """Give the model and its fallbacks: those of `-m`, the settings', or the default."""
+    models = tuple(given or (setting_text(settings, "ORCLI_MODEL") or config.DEFAULT_MODEL,))
     if not all(models):
         raise UsageError("-m is empty; give a model id")
     return models
 
 
-def _setting(settings: Mapping[str, Setting], name: str) -> str | None:
+def setting_text(settings: Mapping[str, Setting], name: str) -> str | None:
+    """Give the text of a setting; None where it is not set."""
     setting = settings.get(name)
     return setting.value if setting else None
 
 
-def _seconds(typed: str | None, option: str, settings: Mapping[str, Setting], variable: str) -> float:
+def chosen_seconds(typed: str | None, option: str, settings: Mapping[str, Setting], variable: str) -> float:
+    """Give a number of seconds, 0 being no limit: the option's, the setting's, or the default."""
     if typed is not None:
         return config.seconds(typed, option)
-    value = _setting(settings, variable)
+    value = setting_text(settings, variable)
     return config.DEFAULT_SECONDS[variable] if value is None else config.seconds(value, variable)
 
 
 def idle_seconds(current: Session, typed: str | None) -> float:
     """Give the longest wait between data of a stream, in seconds; 0 is no limit."""
-    return _seconds(typed, "--idle-timeout", current.settings, "ORCLI_IDLE_TIMEOUT")
+    return chosen_seconds(typed, "--idle-timeout", current.settings, "ORCLI_IDLE_TIMEOUT")
 
 
 def live_seconds(current: Session, options: LiveOptions) -> float | None:
@@ -171,8 +172,9 @@ def live_seconds(current: Session, options: LiveOptions) -> float | None:
     return None
 
 
-def _retries(typed: str | None, settings: Mapping[str, Setting]) -> int:
+def chosen_retries(typed: str | None, settings: Mapping[str, Setting]) -> int:
+    """Give how often to try again: as the option says, the setting, or the default."""
     if typed is not None:
         return config.whole(typed, "--retries")
-    value = _setting(settings, "ORCLI_RETRIES")
+    value = setting_text(settings, "ORCLI_RETRIES")
     return config.DEFAULT_RETRIES if value is None else config.whole(value, "ORCLI_RETRIES")
