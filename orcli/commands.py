@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from orcli.options import AskOptions, StreamOptions, ToolOptions, VisionOptions, takes
+from orcli.options import AskOptions, BatchOptions, StreamOptions, ToolOptions, VisionOptions, takes
 
 Run = Callable[[], None]
 
@@ -108,6 +108,15 @@ def vision(options: VisionOptions) -> Run:
     from orcli.run_vision import run_vision
 
     return lambda: run_vision(options)
+
+
+@app.command(cls=TextCommand)
+@takes(BatchOptions)
+def batch(options: BatchOptions) -> Run:
+    """Answer many requests, one a line, and print one result a line."""
+    from orcli.run_batch import run_batch
+
+    return lambda: run_batch(options)
 
 
 def parse(arguments: list[str]) -> Run | str:

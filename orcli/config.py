@@ -240,6 +240,14 @@ def number(text: str, name: str) -> float:
     return value
 
 
+def amount(text: str, name: str) -> float:
+    """Read an amount of money, 0 or more."""
+    value = number(text, name)
+    if value < 0:
+        raise UsageError(f"{name} is less than nothing: {text!r}; give 0 or more")
+    return value
+
+
 def whole(text: str, name: str, least: int = 0) -> int:
     """Read a whole number of at least `least`."""
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least):

@@ -118,6 +118,12 @@ class ToolsError(OrcliError):
     code = ExitCode.TOOLS
 
 
+class TimedOut(OrcliError):
+    """One request of many took longer than it may."""
+
+    code = ExitCode.DEADLINE
+
+
 class SomeFailed(OrcliError):
     """A batch is finished, but some of its lines are errors."""
 

@@ -83,7 +83,7 @@ def user_text(given: Given, reader: Reader) -> str | None:
     if _is_blank(data):
         reader.warn("standard input is empty, so the prompt is sent alone (-n says that this is meant)")
         return prompt
-    return prompt + _gap(prompt) + _text(data, "standard input")
+    return prompt + gap_after(prompt) + _text(data, "standard input")
 
 
 def user_parts(
@@ -210,7 +210,7 @@ def _with_files(prompt: str, given: Given, reader: Reader) -> str:
     _check_files_exist(given)
     parts = [prompt]
     for name in given.files:
-        gap = _gap(parts[-1])
+        gap = gap_after(parts[-1])
         header = f"==> {display_name(name)} <==\n" if len(given.files) > 1 else ""
         parts += [gap, header, _text(read_file(name, reader), display_name(name))]
     return "".join(parts)
@@ -220,7 +220,7 @@ def _is_blank(data: bytes) -> bool:
     return not data or data.isspace()
 
 
-def _gap(before: str) -> str:
+def gap_after(before: str) -> str:
     """Give what makes a blank line after a text."""
     return "\n" if before.endswith("\n") else "\n\n"
 

@@ -156,17 +156,13 @@ class Watch:
 
     def expect_reader(self, descriptor: int) -> None:
         """From now on raise `Signalled` by SIGPIPE as soon as the reader of a pipe or socket is gone."""
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
-            main = threading.get_ident()
-            threading.Thread(target=self._watch_reader, args=(descriptor, main), daemon=True).start()
+        main = threading.get_ident()
 
-    def _watch_reader(self, descriptor: int, main: int) -> None:
-        poll = select.poll()
-        poll.register(descriptor, 0)
-        if poll.poll():
+        def tell() -> None:
             self._reader_gone = True
             signal.pthread_kill(main, signal.SIGALRM)
+
+        when_reader_gone(descriptor, tell)
 
     def _arm(self) -> None:
         ends = [end for end in (self._ends, self._stalls_at()) if end is not None]
@@ -192,6 +188,21 @@ class Watch:
             self._arm()
             raise Stalled
         self._arm()
+
+
+def when_reader_gone(descriptor: int, tell: Callable[[], None]) -> None:
+    """Call `tell`, in a thread, as soon as the reader of a pipe or socket is gone; of anything else it is never."""
+    mode = os.fstat(descriptor).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        return
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(descriptor, 0)
+        if poll.poll():
+            tell()
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def interruptible(function: Callable[[], T]) -> T:

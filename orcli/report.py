@@ -135,16 +135,24 @@ def summary(
     if provider := completion.object.get("provider"):
         parts[0] += f" by {provider}"
     tokens = spent.get("completion_tokens")
-    if tokens is not None or "prompt_tokens" in spent:
-        parts.append(f"{spent.get('prompt_tokens', '?')} + {'?' if tokens is None else tokens} tokens")
-    if "cost" in spent:
-        parts.append(f"${spent['cost']:.8f}".rstrip("0").rstrip("."))
+    parts += amounts(spent)
     if first is not None:
         parts.append(f"first token {first:.2f} s")
         if tokens and seconds > first:
             parts.append(f"{tokens / (seconds - first):.0f} tokens/s")
     parts.append(f"total {seconds:.2f} s")
     return ", ".join(parts)
+
+
+def amounts(spent: Mapping[str, float]) -> list[str]:
+    """Say how many tokens were sent and came, and what they cost in USD, as far as it is known."""
+    parts = []
+    tokens = spent.get("completion_tokens")
+    if tokens is not None or "prompt_tokens" in spent:
+        parts.append(f"{spent.get('prompt_tokens', '?')} + {'?' if tokens is None else tokens} tokens")
+    if "cost" in spent:
+        parts.append(f"${spent['cost']:.8f}".rstrip("0").rstrip("."))
+    return parts
 
 
 @dataclass(frozen=True)

@@ -50,16 +50,18 @@ class Retry:
 
     def _seconds(self, error: OrcliError, number: int) -> float:
         asked = error.retry_after
-        if asked is None:
-            wait = min(_FIRST_BACKOFF * 2.0**number, _LONGEST_BACKOFF) * (1 - 0.25 * random.random())
-        else:
-            wait = asked + 0.1 * random.random()
+        wait = backoff(number) if asked is None else asked + 0.1 * random.random()
         left = self.remaining()
         if asked is not None and asked > LONGEST_WAIT:
             raise _too_late(error, f"{error.message} (in {asked:.0f} s, says the server)") from error
         if left is not None and wait >= left:
             raise error if asked is None else _too_late(error, error.message) from error
         return wait
+
+
+def backoff(number: int) -> float:
+    """Give the seconds to wait before try `number` + 1, counted from 0, where the server asks for none."""
+    return min(_FIRST_BACKOFF * 2.0 ** min(number, 16), _LONGEST_BACKOFF) * (1 - 0.25 * random.random())
 
 
 def _too_late(error: OrcliError, message: str) -> Unavailable:

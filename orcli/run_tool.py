@@ -51,7 +51,7 @@ def run_tool(options: ToolOptions) -> None:
         check_flags(options, by_hand=by_hand)
         limits = Limits(
             DEFAULT_ROUNDS if options.max_rounds is None else config.whole(options.max_rounds, "--max-rounds"),
-            None if options.max_cost is None else config.number(options.max_cost, "--max-cost"),
+            None if options.max_cost is None else config.amount(options.max_cost, "--max-cost"),
         )
         idle = live_seconds(current, options)
         plan = prepare(

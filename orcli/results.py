@@ -1,0 +1,134 @@
+"""The file that a batch's results are kept in, so that the same command again finishes it; and the ids it knows."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import stat
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from orcli.errors import Failed, UsageError
+from orcli.records import read_result
+
+_BLOCK = 1 << 20
+_SEEN, _ANSWERED = 1, 2
+_FLAGS = _SEEN | _ANSWERED
+_TAKEN = 4
+"""Set in every slot that is in use, so that none of them is 0."""
+
+
+class Ids:
+    """Which ids were seen in the input and which were answered before, in some 16 bytes each.
+
+    A million ids in a set of Python's would take 100 MB. It keeps 61 bits of each one's hash: among a million ids the
+    odds that any two are taken for one are one in four million.
+    """
+
+    def __init__(self) -> None:
+        self._slots = array("Q", bytes(8 * 1024))
+        self._used = 0
+
+    def see(self, custom_id: str | int) -> bool:
+        """Note an id of the input, and say whether it is new there."""
+        slot = self._slot(custom_id)
+        new = not self._slots[slot] & _SEEN
+        self._slots[slot] |= _SEEN
+        return new
+
+    def answer(self, custom_id: str | int, answered: bool) -> None:
+        """Note whether an id is answered; the last word on it counts."""
+        slot = self._slot(custom_id)
+        self._slots[slot] = self._slots[slot] & ~_ANSWERED | (_ANSWERED if answered else 0)
+
+    def answered(self, custom_id: str | int) -> bool:
+        """Tell whether an id is answered."""
+        slot = self._slot(custom_id)
+        return bool(self._slots[slot] & _ANSWERED)
+
+    def _slot(self, custom_id: str | int) -> int:
+        """Find an id's slot, or take one for it."""
+        if 2 * self._used >= len(self._slots):
+            self._grow()
+        digest = blake2b(json.dumps(custom_id).encode(), digest_size=8).digest()
+        key = int.from_bytes(digest, "little") & ~_FLAGS | _TAKEN
+        slot = _place(self._slots, key)
+        if not self._slots[slot]:
+            self._slots[slot] = key
+            self._used += 1
+        return slot
+
+    def _grow(self) -> None:
+        slots = array("Q", bytes(2 * 8 * len(self._slots)))
+        for key in self._slots:
+            if key:
+                slots[_place(slots, key)] = key
+        self._slots = slots
+
+
+def _place(slots: array[int], key: int) -> int:
+    """Find where a key is in an open-addressed table, or belongs."""
+    mask = len(slots) - 1
+    place = (key >> 3) & mask
+    while slots[place] and slots[place] | _FLAGS != key | _FLAGS:
+        place = (place + 1) & mask
+    return place
+
+
+@dataclass(frozen=True)
+class ResultFile:
+    """A file of results, locked for this run, that each result is appended to whole."""
+
+    name: str
+    descriptor: int
+
+    def append(self, line: bytes) -> None:
+        """Append a line in one write; where that fails, Failed, and the file is as it was."""
+        size = os.fstat(self.descriptor).st_size
+        try:
+            if os.write(self.descriptor, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            os.ftruncate(self.descriptor, size)
+            raise Failed(f"cannot append to {self.name}: {error.strerror}; run it again when it can be") from error
+
+
+def open_results(name: str, ids: Ids) -> ResultFile:
+    """Open a file of results for this run alone, note in `ids` what it answers, and cut off a torn last line.
+
+    Raises UsageError where it cannot be opened, another run holds it, or it holds anything but results.
+    """
+    try:
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        raise UsageError(f"cannot open {name}: {error.strerror}; check -o") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise UsageError(f"{name} is no regular file; leave -o out to write to a pipe")
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise UsageError(f"{name} is in use by another run; wait for it, or give another -o") from error
+    whole = 0
+    for number, line in enumerate(_lines(descriptor), 1):
+        try:
+            custom_id, answered = read_result(line)
+        except ValueError:
+            if line.endswith(b"\n"):
+                raise UsageError(f"{name}, line {number} is no result of a batch; give another -o") from None
+            os.ftruncate(descriptor, whole)
+            break
+        whole += len(line)
+        if custom_id is not None:
+            ids.answer(custom_id, answered)
+        if not line.endswith(b"\n"):
+            os.write(descriptor, b"\n")
+    return ResultFile(name, descriptor)
+
+
+def _lines(descriptor: int) -> Iterator[bytes]:
+    with open(descriptor, "rb", buffering=_BLOCK, closefd=False) as file:
+        yield from file

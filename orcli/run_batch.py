@@ -1,0 +1,288 @@
+"""`orcli batch`: requests in, results out, many at once; how the run is told to end, and how it says what it does."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import signal
+import stat
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from orcli import config, output
+from orcli.answer import Completion
+from orcli.config import Endpoint, Setting
+from orcli.errors import OrcliError, SomeFailed, UsageError
+from orcli.inputs import STDIN, Given, Reader, argument_text, check_stdin_readers, display_name
+from orcli.lines import read_lines
+from orcli.local import is_local, serve
+from orcli.options import BatchOptions
+from orcli.patterns.batch import Limits, batch
+from orcli.process import ENDING_SIGNALS, DeadlinePassed, Signalled, exit_code_of, release, when_reader_gone
+from orcli.progress import Progress
+from orcli.records import Defaults, Job, custom_id_of, make_job, read_line, result_line
+from orcli.report import Log, Report, amounts, open_log, total_usage
+from orcli.results import Ids, ResultFile, open_results
+from orcli.run import read_parameters, read_system
+from orcli.session import chosen_models, chosen_retries, chosen_seconds, setting_text, write_error_object
+
+DEFAULT_JOBS = 8
+MOST_JOBS = 1000
+_GRACE_SECONDS = 1.0
+"""How long results that are there may take to be written after a signal."""
+
+
+@dataclass
+class Batch:
+    """One run: what it was told, and what came of it so far."""
+
+    report: Report
+    names: Sequence[str]
+    """The files of the input; `-` is standard input."""
+    defaults: Defaults
+    limits: Limits
+    seconds: float
+    """The limit of the whole run; 0 is none."""
+    ids: Ids
+    results: ResultFile | None
+    log: Log | None
+    progress: Progress
+    began: float = field(default_factory=time.monotonic)
+    number: int = 0
+    done: int = 0
+    failed: int = 0
+    spent: dict[str, float] = field(default_factory=dict)
+
+
+def run_batch(options: BatchOptions) -> None:
+    """Carry out `orcli batch`: a result for each line of the input; raises what the exit code tells."""
+    report = Report(options.verbose, options.quiet)
+    run: Batch | None = None
+    began = False
+    # A batch may be long, so memory is to stay flat.
+    gc.enable()
+    try:
+        settings = config.load_settings(os.environ, options.env_file)
+        report = replace(report, secret=config.secret(settings))
+        run = prepare(options, settings, report)
+        if options.dry_run:
+            in_loop(print_requests(run))
+        else:
+            with served(run, settings) as endpoint, run.progress:
+                began = True
+                in_loop(ask_all(run, endpoint))
+        if run.failed:
+            advice = "mend them" if options.dry_run else "their results say why; run it again"
+            raise SomeFailed(f"{run.failed} of {run.done} lines failed; {advice}")
+    except BaseException as error:
+        release()
+        if isinstance(error, OrcliError) and report.secret:
+            error.hide(report.secret)
+        if options.json_output and not began:
+            write_error_object(error)
+        raise
+    finally:
+        if run is not None and not options.dry_run:
+            report.detail(summary(run))
+    release()
+
+
+def prepare(options: BatchOptions, settings: Mapping[str, Setting], report: Report) -> Batch:
+    """Check all that can be wrong before a line is read, and open the files that are written."""
+    names = tuple(options.files or ("-",))
+    check_input(options, names)
+    reader = Reader(lambda: report.say(_WAITING), lambda: None, lambda: None, report.warn)
+    parameters, _ = read_parameters(options, reader)
+    defaults = Defaults(
+        chosen_models(options.model, settings),
+        read_system(options, reader),
+        parameters,
+        None if options.lines is None else argument_text(options.lines, "--lines"),
+    )
+    limits = Limits(
+        DEFAULT_JOBS if options.jobs is None else config.whole(options.jobs, "--jobs", 1),
+        chosen_retries(options.retries, settings),
+        chosen_seconds(options.request_timeout, "--request-timeout", settings, "ORCLI_TIMEOUT"),
+        None if options.max_cost is None else config.amount(options.max_cost, "--max-cost"),
+        not options.unordered,
+    )
+    if limits.jobs > MOST_JOBS:
+        raise UsageError(f"--jobs is more than {MOST_JOBS}: {limits.jobs}; give fewer")
+    seconds = 0.0 if options.timeout is None else config.seconds(options.timeout, "--timeout")
+    log_name = options.log or setting_text(settings, "ORCLI_LOG")
+    log = open_log(log_name) if log_name and not options.dry_run else None
+    ids = Ids()
+    results = open_results(options.results, ids) if options.results is not None else None
+    progress = Progress(wanted=not (report.quiet or options.dry_run), total=size_of(names))
+    return Batch(report, names, defaults, limits, seconds, ids, results, log, progress)
+
+
+_WAITING = "waiting for stdin (give a FILE or </dev/null)"
+
+
+def check_input(options: BatchOptions, names: Sequence[str]) -> None:
+    """Raise UsageError for input that is not there, is read twice, or is the file of results itself."""
+    on_stdin = [name for name in (options.system_file, options.schema) if name == "-"]
+    check_stdin_readers(Given(None, tuple(names), other_readers=len(on_stdin)))
+    if not options.files and os.isatty(STDIN):
+        raise UsageError("no FILE, and standard input is a terminal; give a FILE or pipe requests in")
+    for name in names:
+        if name != "-" and not os.path.exists(name):
+            raise UsageError(f"no such file: {display_name(name)}; check the path")
+        if name != "-" and os.path.isdir(name):
+            raise UsageError(f"{display_name(name)} is a directory; give files")
+        if name != "-" and options.results is not None and _same_file(name, options.results):
+            raise UsageError(f"{display_name(name)} is both input and output; give another -o")
+
+
+def _same_file(name: str, other: str) -> bool:
+    return os.path.exists(other) and os.path.samefile(name, other)
+
+
+def size_of(names: Sequence[str]) -> int | None:
+    """Give the size of the input in bytes; None where it is not known before it is read."""
+    statuses = [os.fstat(STDIN) if name == "-" else os.stat(name) for name in names]
+    return sum(status.st_size for status in statuses) if all(stat.S_ISREG(s.st_mode) for s in statuses) else None
+
+
+@contextmanager
+def served(run: Batch, settings: Mapping[str, Setting]) -> Iterator[Endpoint]:
+    """Give where the models are: OpenRouter, or llama.cpp's server on this machine."""
+    if any(is_local(model) for model in run.defaults.models):
+        with serve(run.defaults.models) as endpoint:
+            yield endpoint
+        return
+    endpoint = config.endpoint(settings)
+    for warning in config.endpoint_warnings(settings):
+        run.report.warn(warning)
+    yield endpoint
+
+
+def in_loop(work: Coroutine[object, object, None]) -> None:
+    """Run to the end in an event loop that nothing is waited for after: not a name look-up, not a stuck writer."""
+    loop = asyncio.new_event_loop()
+    # What a task that is given up ends with, after the run's own end, is nobody's business.
+    loop.set_exception_handler(lambda *_: None)
+    asyncio.set_event_loop(loop)
+    loop.run_until_complete(work)
+
+
+async def requests(run: Batch) -> AsyncIterator[Job | bytes]:
+    """Yield the jobs of the input that are not answered yet, and the results of lines that ask nothing."""
+    async for line in read_lines(run.names, lambda: run.report.say(_WAITING)):
+        run.number += 1
+        run.progress.read(1 if line is None else len(line) + 1)
+        custom_id: str | int | None = str(run.number)
+        try:
+            if line is None:
+                raise UsageError("the line is longer than 64 MiB; split it")
+            value = read_line(line, run.defaults)
+            custom_id = custom_id_of(value, run.number)
+            if not run.ids.see(custom_id):
+                taken, custom_id = custom_id, None
+                raise UsageError(f"custom_id {taken!r} is that of an earlier line; give each its own")
+            if run.ids.answered(custom_id):
+                continue
+            job = make_job(value, run.number, custom_id, run.defaults)
+        except UsageError as error:
+            yield refuse(run, custom_id, error)
+        else:
+            yield job
+
+
+def refuse(run: Batch, custom_id: str | int | None, error: UsageError) -> bytes:
+    """Give the result of a line that asks nothing.
+
+    It has no id where that id is another line's: its error must not stand in the place of the other's answer.
+    """
+    error.message = f"line {run.number}: {error.message}"
+    count(run, None, error)
+    if custom_id is not None and run.ids.answered(custom_id):
+        custom_id = None
+    return result_line(run.number, custom_id, None, error)
+
+
+def count(run: Batch, completion: Completion | None, error: OrcliError | None) -> None:
+    """Take a result into the sums."""
+    run.done += 1
+    run.failed += error is not None
+    if completion is not None:
+        run.spent = total_usage(run.spent, completion.usage)
+    run.progress.advance(run.done, run.failed, run.spent)
+
+
+async def print_requests(run: Batch) -> None:
+    """Print each line's request in the form of the OpenAI Batch API, and send nothing."""
+    async for job in requests(run):
+        if isinstance(job, Job):
+            output.write(job.as_line())
+        else:
+            run.report.say(json.loads(job)["error"]["message"])
+
+
+async def ask_all(run: Batch, endpoint: Endpoint) -> None:
+    """Answer the whole input, until its end, a signal, the deadline, or a reader of stdout that is gone."""
+    from orcli.client import connect_async
+
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[BaseException] = loop.create_future()
+
+    def end(error: BaseException) -> None:
+        if not ended.done():
+            ended.set_result(error)
+        # A second signal ends the process where it stands.
+        release()
+
+    for number in ENDING_SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, end, Signalled(number))
+    if run.seconds:
+        loop.call_later(run.seconds, end, DeadlinePassed())
+
+    def tell() -> None:
+        loop.call_soon_threadsafe(end, Signalled(signal.SIGPIPE))
+
+    if run.results is None:
+        when_reader_gone(output.STDOUT, tell)
+    writer = ThreadPoolExecutor(1)
+    append = output.write if run.results is None else run.results.append
+
+    def write_each(lines: Sequence[bytes]) -> None:
+        for line in lines:
+            append(line)
+
+    async def write(lines: Sequence[bytes]) -> None:
+        await loop.run_in_executor(writer, write_each, lines)
+
+    def conclude(job: Job, completion: Completion | None, error: OrcliError | None, seconds: float) -> bytes:
+        if error is not None and run.report.secret:
+            error.hide(run.report.secret)
+        count(run, completion, error)
+        if run.log is not None:
+            fault = run.log.append("batch", job.model, completion, seconds, exit_code_of(error))
+            if fault:
+                run.report.warn(fault)
+        return result_line(job.number, job.custom_id, completion, error)
+
+    async with connect_async(endpoint, run.limits.jobs) as client:
+        asking = asyncio.create_task(batch(client, requests(run), conclude, write, run.limits))
+        both: set[asyncio.Future[Any]] = {asking, ended}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if not asking.done():
+            asking.cancel()
+            await asyncio.wait({asking}, timeout=_GRACE_SECONDS)
+            raise ended.result()
+        await asking
+
+
+def summary(run: Batch) -> str:
+    """Say in one line what a run did."""
+    seconds = time.monotonic() - run.began
+    lines = f"{run.done} lines, {run.failed} failed"
+    return ", ".join([lines, *amounts(run.spent), f"{run.done / max(seconds, 0.001):.1f}/s", f"total {seconds:.2f} s"])
