@@ -196,7 +196,12 @@ class BatchOptions(CompletionOptions):
     ] = None
     results: Annotated[
         str | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Append results here; what it answers is not asked again."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Append results here as they finish; what is answered there is not asked again.",
+        ),
     ] = None
     jobs: Annotated[str | None, typer.Option("-j", "--jobs", metavar="N", help="Requests at once, default 8.")] = None
     unordered: Annotated[

@@ -110,7 +110,8 @@ def prepare(options: BatchOptions, settings: Mapping[str, Setting], report: Repo
         chosen_retries(options.retries, settings),
         chosen_seconds(options.request_timeout, "--request-timeout", settings, "ORCLI_TIMEOUT"),
         None if options.max_cost is None else config.amount(options.max_cost, "--max-cost"),
-        not options.unordered,
+        # A result that waits in memory for an earlier line's would be lost, and billed again, by kill -9.
+        ordered=not options.unordered and options.results is None,
     )
     if limits.jobs > MOST_JOBS:
         raise UsageError(f"--jobs is more than {MOST_JOBS}: {limits.jobs}; give fewer")

@@ -12,6 +12,10 @@ from tests.command import Orcli, command_under_test, why_missing
 from tests.openrouter import OpenRouter
 
 
+_SHOWN = 50
+"""Requests, the last ones, that are shown below a failure."""
+
+
 def pytest_configure() -> None:
     """Give the commands under test the signals as a login shell would: a run in the background ignores some."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -41,7 +45,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
             if isinstance(value, Orcli):
                 report.sections.append(("commands", "\n".join(map(repr, value.processes))))
             elif isinstance(value, OpenRouter):
-                report.sections.append(("requests", "\n".join(map(repr, value.requests))))
+                report.sections.append(("requests", "\n".join(map(repr, value.requests[-_SHOWN:]))))
     return report
 
 
