@@ -25,6 +25,9 @@ from typing import IO, Any, Final
 
 COMMAND_VARIABLE: Final = "ORCLI_TEST_COMMAND"
 
+PASSED_ON: Final = ("ORCLI_EAGER",)
+"""Variables that every run gets as the tests have them: they choose a mode in which orcli must behave the same."""
+
 Argument = str | bytes | os.PathLike[str]
 
 Changes = Mapping[str, str | None]
@@ -313,6 +316,7 @@ class Orcli:
             "LANG": "C.UTF-8",
             "OPENROUTER_API_KEY": "sk-or-v1-test",
             "API_BASE_URL": base_url,
+            **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
         }
 
     def __enter__(self) -> Orcli:

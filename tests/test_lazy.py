@@ -95,13 +95,13 @@ def test_the_client_falls_back_when_the_lazy_way_breaks(orcli: Orcli, openrouter
         "import orcli.lazy\ndef broken(real):\n    raise RuntimeError('surprise')\norcli.lazy._reexports = broken\n"
     )
 
-    result = orcli("ask", "hi", env={"PYTHONPATH": str(tmp_path)})
+    result = orcli("ask", "hi", env={"ORCLI_EAGER": None, "PYTHONPATH": str(tmp_path)})
 
     assert (result.code, result.stdout, result.stderr) == (0, "Hello.\n", "")
 
 
-@pytest.mark.parametrize("env", [{}, {"ORCLI_EAGER": "1"}], ids=["lazy", "eager"])
-def test_both_ways_behave_the_same(orcli: Orcli, openrouter: OpenRouter, env: dict[str, str]) -> None:
+@pytest.mark.parametrize("env", [{"ORCLI_EAGER": None}, {"ORCLI_EAGER": "1"}], ids=["lazy", "eager"])
+def test_both_ways_behave_the_same(orcli: Orcli, openrouter: OpenRouter, env: dict[str, str | None]) -> None:
     openrouter.reply(error(500), error(401, "No auth credentials found"), stream(*text_stream("Hello", ".")))
 
     failed = orcli("ask", "--retries", "1", "hi", env=env)
@@ -113,11 +113,11 @@ def test_both_ways_behave_the_same(orcli: Orcli, openrouter: OpenRouter, env: di
 
 
 def test_a_request_loads_less_than_half_of_the_modules(orcli: Orcli) -> None:
-    def loaded(**env: str) -> int:
-        result = orcli("ask", "hi", env={"PYTHONPROFILEIMPORTTIME": "1", **env})
+    def loaded(eager: str | None) -> int:
+        result = orcli("ask", "hi", env={"PYTHONPROFILEIMPORTTIME": "1", "ORCLI_EAGER": eager})
         assert result.code == 0
         return sum(line.startswith("import time:") for line in result.stderr.splitlines())
 
-    lazy, eager = loaded(), loaded(ORCLI_EAGER="1")
+    lazy, eager = loaded(None), loaded("1")
 
     assert lazy < MODULES_AT_MOST < eager

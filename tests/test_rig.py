@@ -702,7 +702,10 @@ def stand_in(openrouter: OpenRouter, tmp_path: Path) -> Iterator[StandIn]:
         runner.close()
 
 
-def test_the_environment_is_closed(stand_in: StandIn, openrouter: OpenRouter, tmp_path: Path) -> None:
+def test_the_environment_is_closed(
+    stand_in: StandIn, openrouter: OpenRouter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCLI_EAGER", "1")
     orcli = stand_in("print(json.dumps([dict(os.environ), os.getcwd(), sys.argv[1:]]))")
     result = orcli("ask", b"caf\xc3\xa9", tmp_path)
     assert (result.code, result.stderr) == (0, "")
@@ -713,13 +716,15 @@ def test_the_environment_is_closed(stand_in: StandIn, openrouter: OpenRouter, tm
             "LANG": "C.UTF-8",
             "OPENROUTER_API_KEY": "sk-or-v1-test",
             "API_BASE_URL": openrouter.base_url,
+            "ORCLI_EAGER": "1",
         },
         str(tmp_path / "work"),
         ["ask", "café", str(tmp_path)],
     ]
 
 
-def test_the_environment_can_be_changed(stand_in: StandIn, tmp_path: Path) -> None:
+def test_the_environment_can_be_changed(stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ORCLI_EAGER", raising=False)
     orcli = stand_in("print(sorted(os.environ), os.getcwd())")
     orcli.env.pop("API_BASE_URL")
     result = orcli(env={"EXTRA": "1", "OPENROUTER_API_KEY": None}, cwd=tmp_path)
