@@ -12,17 +12,22 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Weight:
-    """What one run took: seconds of wall and processor time, and MiB of memory at its peak."""
+    """What one run took: seconds of wall and processor time, and MiB of memory at its peak.
+
+    The kernel counts what a process held before it became the command, so the peak is never below that of this one.
+    """
 
     wall: float
     processor: float
     memory: float
 
 
-def weigh(
-    command: Sequence[str], environment: Mapping[str, str], directory: str, codes: Sequence[int] = (0,)
-) -> Weight:
-    """Run a command with its output thrown away; RuntimeError when it ends with another code than expected."""
+Run = Callable[[], Weight]
+"""A command that is ready to be run and weighed."""
+
+
+def weigh(command: Sequence[str], environment: Mapping[str, str], directory: str, code: int = 0) -> Weight:
+    """Run a command with its output thrown away; RuntimeError when it ends with another code."""
     began = time.perf_counter()
     process = subprocess.Popen(
         command,
@@ -35,12 +40,12 @@ def weigh(
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - began
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode not in codes:
+    if process.returncode != code:
         raise RuntimeError(f"{command} ended with {process.returncode}")
     return Weight(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def interleaved(runs: Mapping[str, Callable[[], Weight]], times: int) -> dict[str, Weight]:
+def interleaved(runs: Mapping[str, Run], times: int) -> dict[str, Weight]:
     """Weigh each run so many times, taking turns so that a drift of the machine meets all, and give the medians."""
     weights: dict[str, list[Weight]] = {name: [] for name in runs}
     for _ in range(times):
