@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from tests.benchmarks.batch import print_batch
 from tests.benchmarks.bench import bench
 from tests.benchmarks.chunks import print_chunks
 from tests.benchmarks.commands import print_commands
@@ -13,6 +14,7 @@ TABLES = {
     "commands": print_commands,
     "chunks": print_chunks,
     "distance": print_distance,
+    "batch": print_batch,
 }
 
 
