@@ -23,7 +23,7 @@ _TAKEN = 4
 
 
 class Ids:
-    """Which ids were seen in the input and which were answered before, in some 16 bytes each.
+    """Which ids were seen in the input and which were answered before, in 10 to 20 bytes each.
 
     A million ids in a set of Python's would take 100 MB. It keeps 61 bits of each one's hash: among a million ids the
     odds that any two are taken for one are one in four million.
@@ -52,7 +52,7 @@ class Ids:
 
     def _slot(self, custom_id: str | int) -> int:
         """Find an id's slot, or take one for it."""
-        if 2 * self._used >= len(self._slots):
+        if 5 * self._used >= 4 * len(self._slots):
             self._grow()
         digest = blake2b(json.dumps(custom_id).encode(), digest_size=8).digest()
         key = int.from_bytes(digest, "little") & ~_FLAGS | _TAKEN

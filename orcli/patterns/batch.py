@@ -193,7 +193,8 @@ class _Run:
             self._stop(error)
         self._failures = self._failures + 1 if isinstance(error, Unavailable) else 0
         if error is not None and self._failures >= max(_FAILURES_IN_A_ROW, 4 * self._limits.jobs):
-            self._stop(Unavailable(f"{error.message} (after {self._failures} lines failed in a row)"))
+            what, _, advice = error.message.rpartition("; ")
+            self._stop(Unavailable(f"{what}, {self._failures} lines in a row; {advice}", error=error.error))
         limit = self._limits.cost
         if limit is not None and self._cost >= limit and not (self._read_all and self._taken == self._begun):
             self._stop(ToolsError(f"the cost limit of ${limit:g} is reached; raise --max-cost, or run it again"))
