@@ -11,7 +11,6 @@ import pytest
 from tests.command import Orcli, command_under_test, why_missing
 from tests.openrouter import OpenRouter
 
-
 _SHOWN = 50
 """Requests, the last ones, that are shown below a failure."""
 
