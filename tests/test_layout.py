@@ -61,16 +61,23 @@ def test_a_pattern_knows_no_terminal_no_environment_and_no_parser(path: Path) ->
 
 def test_only_the_command_line_imports_typer() -> None:
     assert {path.stem for path in MODULES for name in imported(path) if name.split(".")[0] == "typer"} == {
-        "cli",
         "commands",
         "options",
     }
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "reference").glob("*.py")), ids=lambda path: path.stem)
+def test_what_describes_orcli_has_no_effects_but_to_write_its_files(path: Path) -> None:
+    effects = {"os", "sys", "signal", "socket", "subprocess", "typer"} - ({"sys"} if path.stem == "__main__" else set())
+
+    assert {module.split(".")[0] for module in imported(path)} & effects == set()
 
 
 def test_only_the_configuration_reads_the_key() -> None:
     readers = {
         path.stem
         for path in MODULES
+        if path.parent.name != "reference"
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and node.value == "OPENROUTER_API_KEY"
     }
