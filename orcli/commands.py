@@ -150,4 +150,4 @@ def tree() -> Command:
     from orcli.reference.tree import read_command
 
     group = typer.main.get_command(app)
-    return read_command(group, typer.Context(group))
+    return read_command(group, group.make_context("orcli", [], resilient_parsing=True))
