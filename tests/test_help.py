@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 
 import pytest
 
@@ -13,26 +12,10 @@ from orcli.reference.help import WIDTH
 from orcli.reference.prose import EXAMPLES
 from orcli.reference.tree import Command, Option
 from tests.command import Orcli
+from tests.shell_words import invocations
 
 COMMANDS = tree().commands
 HEADINGS = ("Arguments", "Request", "Input", "Output", "Limits", "Diagnostics", "Other")
-
-
-def invocations(line: str) -> list[list[str]]:
-    """Give the arguments of every orcli in a shell's command line."""
-    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
-    lexer.whitespace_split = True
-    words: list[list[str]] = []
-    inside = False
-    for token in lexer:
-        if token == "orcli":
-            words.append([])
-            inside = True
-        elif set(token) <= set("();<>|&"):
-            inside = False
-        elif inside:
-            words[-1].append(token)
-    return words
 
 
 def test_help_lists_the_commands_examples_first_and_the_exit_codes(orcli: Orcli) -> None:

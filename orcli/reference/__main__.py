@@ -11,7 +11,7 @@ from orcli.reference.files import reference_files
 def main() -> None:
     """Write every file that has changed, and name it."""
     checkout = Path(__file__).parents[2]
-    for name, content in reference_files(tree()).items():
+    for name, content in reference_files(tree(), (checkout / "README.md").read_text()).items():
         path = checkout / name
         if not path.exists() or path.read_text() != content:
             path.parent.mkdir(exist_ok=True)

@@ -112,6 +112,30 @@ by their bytes, not by their names; anything else is refused with what it is.
 }
 """What a man page says about a command before its options."""
 
+DETAILS = {
+    "--model": "The first is asked; the API turns to the rest where it fails. Ids are taken as they are, `local/` "
+    "apart: `local/smollm2`, and `local/`PATH for a model file of llama.cpp.",
+    "--conversation": "One message a line; both new turns are appended, under a lock, after a complete answer only. A "
+    "new file gets mode 0600, and the system message.",
+    "--messages": "An array of messages, an object with `messages`, or one message a line. A PROMPT is appended as the "
+    "next turn.",
+    "--param": "As in `-p reasoning.effort=low -p provider.sort=price`. What is no JSON is a string.",
+    "--schema": "JSON stands here where it begins with a brace. An answer that does not fit is printed all the same, "
+    "with exit status 7.",
+    "--extract": "Without one, the whole answer is printed, with exit status 7.",
+    "--json": "Whatever the exit status, standard output is JSON: what the API sent, or an object with `error`.",
+    "--dry-run": "Needs no key.",
+    "--retries": "Only before any content has come. `Retry-After` is honoured.",
+    "--log": "Time, command, model, provider, id, finish_reason, usage with cost, milliseconds, exit code; never a "
+    "prompt, an answer or the key.",
+    "--env-file": "It comes before the environment.",
+    "--exec": "It is split as a shell would split it, and run without one.",
+    "--tools": "In a directory, each `NAME.json` stands beside an executable `NAME` or `NAME.sh`, which runs it.",
+    "--confirm": "Without a terminal, every call is denied.",
+    "--save": "Never over a file that exists.",
+}
+"""What a man page says of an option beyond its help, wherever it occurs."""
+
 EXIT_CODES = {
     ExitCode.OK: "A complete answer.",
     ExitCode.FAILED: "Output could not be written (full disk, closed standard output), or orcli itself is wrong.",
@@ -152,7 +176,8 @@ VARIABLES = {
     "SSL_CERT_FILE": "A file of certificates to trust in place of the system's.",
     "SSL_CERT_DIR": "A directory of such certificates.",
     "XDG_CONFIG_HOME": "Where the user's own `orcli/.env` is, `~/.config` by default.",
-    "HOME": "The home directory, where XDG_CONFIG_HOME is not set.",
+    "XDG_CACHE_HOME": "Where `orcli/models` is, `~/.cache` by default.",
+    "HOME": "The home directory, where one of these two is not set.",
     "TERM": "With `dumb` or nothing, a wait is not shown on the terminal.",
     "ORCLI_EAGER": "With `1`, the client's packages are imported whole: slower, for a fault that this takes away.",
     "ORCLI_TOOL_NAME": "Set for a tool that `orcli tool` runs: the function's name.",
