@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,6 +107,22 @@ def test_a_run_without_a_request_does_not_import_openai(orcli: Orcli, arguments:
     assert result.code == code
     assert "orcli.cli" in modules
     assert {"openai", "httpx2", "jsonschema_rs", "rich"} & modules == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "described_by"),
+    [
+        pytest.param(["ask", "--dry-run", "hi"], set(), id="a run"),
+        pytest.param(["ask", "--help"], {"help", "prose", "tree"}, id="help"),
+        pytest.param(["ask", "--typo"], {"tree"}, id="a mistake"),
+    ],
+)
+def test_only_help_and_mistakes_load_what_describes_orcli(
+    orcli: Orcli, arguments: list[str], described_by: set[str]
+) -> None:
+    result = orcli(*arguments, env={"PYTHONPROFILEIMPORTTIME": "1"})
+
+    assert set(re.findall(r"orcli\.reference\.(\w+)", result.stderr)) == described_by
 
 
 def test_a_run_with_a_request_does_import_openai(orcli: Orcli) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
+from tests.benchmarks.completion import print_completion
 from tests.benchmarks.measure import Weight, interleaved, weigh
 from tests.benchmarks.peers import NAIVE, install
 from tests.benchmarks.relay import Relay
@@ -63,6 +64,7 @@ def main() -> None:
         print_commands(server, directory, scripts, environment)
         print_chunks(server, directory, scripts, environment)
         print_distance(directory, scripts, environment)
+        print_completion(directory, scripts, environment)
 
 
 def print_commands(server: OpenRouter, directory: Path, scripts: Path, environment: Mapping[str, str]) -> None:
