@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from difflib import get_close_matches
 
@@ -21,6 +22,8 @@ def explain(words: str, wrong_option: str | None, arguments: Sequence[str], orcl
     if wrong_option is None:
         return f"{words.rstrip('.')}; {_then_see(None, command)}"
     what = f"No such option: {wrong_option}"
+    if any(wrong_option in option.names for option in orcli.options):
+        return f"{what}; it stands alone: orcli {wrong_option}"
     having = [below.name for below in orcli.commands if any(wrong_option in option.names for option in below.options)]
     if not having:
         return f"{what}; {_then_see(_meant_option(wrong_option, arguments, command), command)}"
@@ -31,7 +34,7 @@ def explain(words: str, wrong_option: str | None, arguments: Sequence[str], orcl
 
 def _no_such_command(word: str, orcli: Command) -> str:
     if " " in word:
-        return f"No such command; to ask a question: orcli ask '{one_line(word, 60)}'"
+        return f"No such command; to ask a question: orcli ask {shlex.quote(one_line(word, 60))}"
     near = get_close_matches(word, [command.name for command in orcli.commands], 1)
     return f"No such command: {word}; {_then_see(near[0] if near else None, orcli)}"
 

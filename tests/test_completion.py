@@ -139,3 +139,12 @@ def test_what_is_no_model_id_does_not_get_onto_the_command_line(shell: Terminal)
     shell.type("orcli ask -m a\t\r")
 
     shell.wait_for("given: ask|-m|anthropic/claude-opus|end")
+
+
+@pytest.mark.parametrize("shell", ["bash"], indirect=True)
+def test_words_that_are_not_broken_at_colons_complete_too(shell: Terminal) -> None:
+    shell.type("COMP_WORDBREAKS=${COMP_WORDBREAKS//[:=]}\r")
+
+    shell.type("orcli ask --model=openai/gpt-4o:f\t\r")
+
+    shell.wait_for("given: ask|--model=openai/gpt-4o:free|end")

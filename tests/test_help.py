@@ -114,6 +114,10 @@ MISTAKES = [
         ["What is up?", "--json"], "No such command; to ask a question: orcli ask 'What is up?'", id="a prompt"
     ),
     pytest.param(["-m", "x", "hi"], "No such option: -m; options follow the command: orcli ask -m", id="too early"),
+    pytest.param(
+        ["What's up now?"], """No such command; to ask a question: orcli ask 'What'"'"'s up now?'""", id="a '"
+    ),
+    pytest.param(["ask", "--version"], "No such option: --version; it stands alone: orcli --version", id="too late"),
     pytest.param(["--foo"], "No such option: --foo; see orcli --help", id="no option of any"),
     pytest.param(["--versoin"], "No such option: --versoin; did you mean --version? See orcli --help", id="--versoin"),
     pytest.param(
