@@ -25,8 +25,9 @@ def explain(words: str, wrong_option: str | None, arguments: Sequence[str], orcl
     if any(wrong_option in option.names for option in orcli.options):
         return f"{what}; it stands alone: orcli {wrong_option}"
     having = [below.name for below in orcli.commands if any(wrong_option in option.names for option in below.options)]
-    if not having:
-        return f"{what}; {_then_see(_meant_option(wrong_option, arguments, command), command)}"
+    meant = _meant_option(wrong_option, arguments, command)
+    if not having or (meant and not wrong_option.startswith("--")):
+        return f"{what}; {_then_see(meant, command)}"
     if command is orcli:
         return f"{what}; options follow the command: orcli {having[0]} {wrong_option}"
     return f"{what} (of {', '.join(having)}); {_then_see(None, command)}"

@@ -48,7 +48,7 @@ EXAMPLES = {
         Example("a story, as far as you like it", 'orcli stream "Tell me a long story" | head -5'),
         Example("give up on a stream that stalls", 'orcli stream --idle-timeout 20 "Compare these" a.txt b.txt'),
         Example(
-            "each chunk as the API sends it", 'orcli stream --json "Count to ten" | jq -r .choices[0].delta.content'
+            "each chunk as the API sends it", "orcli stream --json 'Count to ten' | jq -r '.choices[0].delta.content'"
         ),
     ),
     "tool": (
