@@ -63,8 +63,6 @@ def _run(arguments: list[str], closed: frozenset[int]) -> None:
 
 
 def _run_command(arguments: list[str]) -> None:
-    import typer
-
     from orcli import output
     from orcli.commands import parse
     from orcli.errors import UsageError
@@ -72,13 +70,10 @@ def _run_command(arguments: list[str]) -> None:
 
     try:
         run = parse(arguments)
-    except typer.TyperException as raised:
-        context = getattr(raised, "ctx", None)
-        command = context.command_path if context is not None else "orcli"
-        error = UsageError(f"{raised.format_message().rstrip('.')}; see {command} --help")
+    except UsageError as error:
         if "--json" in arguments:
             write_error_object(error)
-        raise error from raised
+        raise
     if isinstance(run, str):
         output.write_text(run)
     else:

@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from io import StringIO
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from orcli.errors import UsageError
 from orcli.options import AskOptions, BatchOptions, StreamOptions, ToolOptions, VisionOptions, takes
+
+if TYPE_CHECKING:
+    from orcli.reference.tree import Command
 
 Run = Callable[[], None]
 
@@ -38,6 +42,10 @@ class TextCommand(TyperCommand):
         """Give the parameters, the help option too, without any other coercion."""
         return as_text(super().get_params(ctx))
 
+    def get_help(self, ctx: Any) -> str:
+        """Give the page of help."""
+        return help_page(self, ctx)
+
 
 class TextGroup(TyperGroup):
     """The command of all commands, whose parameters are flags."""
@@ -45,6 +53,10 @@ class TextGroup(TyperGroup):
     def get_params(self, ctx: Any) -> Any:
         """Give the parameters, the help option too, without any other coercion."""
         return as_text(super().get_params(ctx))
+
+    def get_help(self, ctx: Any) -> str:
+        """Give the page of help."""
+        return help_page(self, ctx)
 
 
 def as_text(parameters: list[Any]) -> list[Any]:
@@ -57,6 +69,14 @@ def as_text(parameters: list[Any]) -> list[Any]:
     return parameters
 
 
+def help_page(command: Any, ctx: Any) -> str:
+    """Give a command's page of help, in orcli's own form."""
+    from orcli.reference.help import page
+    from orcli.reference.tree import read_command
+
+    return page(read_command(command, ctx, ctx.command_path))
+
+
 app = typer.Typer(
     name="orcli",
     cls=TextGroup,
@@ -65,12 +85,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
 @app.callback()
-def orcli() -> None:
+def orcli(
+    version: Annotated[bool, typer.Option("--version", help="Print the versions of orcli, openai and Python.")] = False,
+) -> None:
     """A language model as a Unix filter: arguments or stdin in, plain text or JSON out, an exit code that tells."""
 
 
@@ -120,7 +142,21 @@ def batch(options: BatchOptions) -> Run:
 
 
 def parse(arguments: list[str]) -> Run | str:
-    """Turn a command line into its run, or into the help it asks for; typer.TyperException where it is wrong."""
-    with redirect_stdout(StringIO()) as help_text:
-        result = app(args=arguments, prog_name="orcli", standalone_mode=False)
+    """Turn a command line into its run, or into the help it asks for; UsageError where it is wrong."""
+    try:
+        with redirect_stdout(StringIO()) as help_text:
+            result = app(args=arguments, prog_name="orcli", standalone_mode=False)
+    except typer.TyperException as raised:
+        from orcli.mistakes import explain
+
+        wrong_option = getattr(raised, "option_name", None) if hasattr(raised, "possibilities") else None
+        raise UsageError(explain(raised.format_message(), wrong_option, arguments, tree())) from raised
     return result if callable(result) else help_text.getvalue()
+
+
+def tree() -> Command:
+    """Read the whole command line as plain values."""
+    from orcli.reference.tree import read_command
+
+    group = typer.main.get_command(app)
+    return read_command(group, group.make_context("orcli", [], resilient_parsing=True))

@@ -522,7 +522,7 @@ def test_an_error_nested_beyond_what_can_be_copied_is_still_an_error_of_the_api(
 @pytest.mark.parametrize(
     ("arguments", "env", "code", "line"),
     [
-        (["--nope", "hi"], {}, 2, "No such option: --nope (Possible options: --model); see orcli ask --help"),
+        (["--nope", "hi"], {}, 2, "No such option: --nope; see orcli ask --help"),
         ([], {}, 2, "no PROMPT, and standard input is empty; give a PROMPT or pipe one in"),
         ([""], {}, 2, None),
         (["--retries", "x", "hi"], {}, 2, "--retries is no whole number of at least 0: 'x'; give one"),

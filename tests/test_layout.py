@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,16 +62,23 @@ def test_a_pattern_knows_no_terminal_no_environment_and_no_parser(path: Path) ->
 
 def test_only_the_command_line_imports_typer() -> None:
     assert {path.stem for path in MODULES for name in imported(path) if name.split(".")[0] == "typer"} == {
-        "cli",
         "commands",
         "options",
     }
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "reference").glob("*.py")), ids=lambda path: path.stem)
+def test_what_describes_orcli_has_no_effects_but_to_write_its_files(path: Path) -> None:
+    effects = {"os", "sys", "signal", "socket", "subprocess", "typer"} - ({"sys"} if path.stem == "__main__" else set())
+
+    assert {module.split(".")[0] for module in imported(path)} & effects == set()
 
 
 def test_only_the_configuration_reads_the_key() -> None:
     readers = {
         path.stem
         for path in MODULES
+        if path.parent.name != "reference"
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and node.value == "OPENROUTER_API_KEY"
     }
@@ -99,6 +107,22 @@ def test_a_run_without_a_request_does_not_import_openai(orcli: Orcli, arguments:
     assert result.code == code
     assert "orcli.cli" in modules
     assert {"openai", "httpx2", "jsonschema_rs", "rich"} & modules == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "described_by"),
+    [
+        pytest.param(["ask", "--dry-run", "hi"], set(), id="a run"),
+        pytest.param(["ask", "--help"], {"help", "prose", "tree"}, id="help"),
+        pytest.param(["ask", "--typo"], {"tree"}, id="a mistake"),
+    ],
+)
+def test_only_help_and_mistakes_load_what_describes_orcli(
+    orcli: Orcli, arguments: list[str], described_by: set[str]
+) -> None:
+    result = orcli(*arguments, env={"PYTHONPROFILEIMPORTTIME": "1"})
+
+    assert set(re.findall(r"orcli\.reference\.(\w+)", result.stderr)) == described_by
 
 
 def test_a_run_with_a_request_does_import_openai(orcli: Orcli) -> None:

@@ -8,6 +8,7 @@ from tests.benchmarks.batch import print_batch
 from tests.benchmarks.bench import bench
 from tests.benchmarks.chunks import print_chunks
 from tests.benchmarks.commands import print_commands
+from tests.benchmarks.completion import print_completion
 from tests.benchmarks.distance import print_distance
 
 TABLES = {
@@ -15,6 +16,7 @@ TABLES = {
     "chunks": print_chunks,
     "distance": print_distance,
     "batch": print_batch,
+    "completion": print_completion,
 }
 
 
