@@ -1,9 +1,9 @@
 """Packages whose `__init__` only gathers names, run no further than a name is asked for.
 
-`import openai` runs some 470 modules of types that a chat request never touches. Here those packages get a module
-`__getattr__` (PEP 562) in place of their `__init__`: a name that the `__init__` would import from a submodule loads
-that submodule alone; any other name runs the real `__init__` in place. So every answer is the one that the package
-itself would give, only later. `ORCLI_EAGER=1` turns it off.
+`import openai` runs some 470 modules of types, and asyncio, which a chat request never touches. Here those packages
+get a module `__getattr__` (PEP 562) in place of their `__init__`: a name that the `__init__` would import from a
+submodule loads that submodule alone; any other name runs the real `__init__` in place. So every answer is the one that
+the package itself would give, only later. `ORCLI_EAGER=1` turns it off.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from types import ModuleType
 from typing import Any
 
 EAGER_VARIABLE = "ORCLI_EAGER"
-_ROOTS = ("openai", "httpcore2")
-_PACKAGES = frozenset({"openai", "openai.lib", "openai.types", "httpcore2", "httpcore2._sync", "httpcore2._async"})
+_ROOTS = ("openai", "httpcore2", "asyncio")
+_PACKAGES = frozenset({*_ROOTS, "openai.lib", "openai.types", "httpcore2._sync", "httpcore2._async"})
 _TYPES = "openai.types."
 _REEXPORT = re.compile(r"^from (\.[\w.]*) import (?:\(([^)]*)\)|(.*))$", re.MULTILINE)
 _NAME = re.compile(r"(\w+)(?:\s+as\s+(\w+))?")
@@ -40,20 +40,17 @@ def lazy_packages() -> Iterator[None]:
         own("all")
         yield
         return
+    before = set(sys.modules)
     finder = _Finder()
     sys.meta_path.insert(0, finder)
     try:
         yield
     except Exception:
         sys.meta_path.remove(finder)
-        forget()
+        for name in sys.modules.keys() - before:
+            if name.split(".")[0] in _ROOTS:
+                del sys.modules[name]
         raise
-
-
-def forget() -> None:
-    """Take the packages out of the loaded modules."""
-    for name in [name for name in sys.modules if name.split(".")[0] in _ROOTS]:
-        del sys.modules[name]
 
 
 class _Finder(MetaPathFinder):
@@ -90,7 +87,7 @@ class _Loader(Loader):
 
         def find(name: str) -> Any:
             nonlocal sources
-            if name.startswith("__"):
+            if name.startswith("__") and name != "__all__":
                 raise AttributeError(f"module {package!r} has no attribute {name!r}")
             if sources is None:
                 sources = _reexports(real)

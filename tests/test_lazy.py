@@ -57,6 +57,40 @@ except AttributeError as error:
     assert python(code) == "True\n"
 
 
+def test_asyncio_is_not_loaded_by_the_client_and_whole_for_whoever_asks() -> None:
+    code = """
+import sys
+from orcli.lazy import lazy_packages
+with lazy_packages():
+    from openai import OpenAI
+assert "asyncio" in sys.modules and "asyncio.base_events" not in sys.modules
+names = {}
+exec("from asyncio import *", names)
+import asyncio
+assert set(asyncio.__all__) <= set(names)
+async def answer():
+    await asyncio.sleep(0)
+    return 42
+print(asyncio.run(answer()))
+"""
+    assert python(code) == "42\n"
+
+
+def test_what_was_loaded_before_is_not_forgotten() -> None:
+    code = """
+import asyncio, sys
+from orcli.lazy import lazy_packages
+before = dict(sys.modules)
+try:
+    with lazy_packages():
+        from openai import NoSuchName
+except ImportError:
+    pass
+print(all(sys.modules[name] is module for name, module in before.items()))
+"""
+    assert python(code) == "True\n"
+
+
 def test_what_goes_wrong_inside_is_forgotten_and_loads_eagerly() -> None:
     code = """
 import sys
