@@ -51,10 +51,16 @@ class Preconnection:
         context.set_alpn_protocols(["http/1.1"])
         self._context = context
         self._context_ready.set()
-        self._socket = context.wrap_socket(connected, server_hostname=self.host)
+        self._socket = context.wrap_socket(connected, server_hostname=self._name)
+
+    @property
+    def _name(self) -> bytes:
+        """The host as bytes: as text, even an ASCII name loads the codec for international ones and its tables."""
+        return self.host.encode("ascii" if self.host.isascii() else "idna")
 
     def _tcp(self) -> socket.socket:
-        connected = socket.create_connection((self.host, self.port), SECONDS)
+        address = (self._name, self.port)
+        connected = socket.create_connection(address, SECONDS)  # type: ignore[arg-type]  # bytes will do as well
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connected
 
