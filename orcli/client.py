@@ -163,6 +163,9 @@ def connect(endpoint: Endpoint, ready: Preconnection | None = None) -> Iterator[
     import httpx2
     from openai import OpenAI
 
+    class ReticentOpenAI(_Reticent, OpenAI):
+        pass
+
     with _transport_errors():
         http_client = httpx2.Client(**_transport(endpoint), verify=(ready and ready.context()) or True)
     if ready is not None:
@@ -170,7 +173,7 @@ def connect(endpoint: Endpoint, ready: Preconnection | None = None) -> Iterator[
         with suppress(ImportError, AttributeError, TypeError):
             use(http_client, ready)
     try:
-        yield Client(OpenAI(http_client=http_client, **_identity(endpoint)), endpoint)
+        yield Client(ReticentOpenAI(http_client=http_client, **_identity(endpoint)), endpoint)
     finally:
         http_client.close()
 
@@ -182,13 +185,24 @@ async def connect_async(endpoint: Endpoint, connections: int) -> AsyncIterator[A
     import httpx2
     from openai import AsyncOpenAI
 
+    class ReticentOpenAI(_Reticent, AsyncOpenAI):
+        pass
+
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
     with _transport_errors():
         http_client = httpx2.AsyncClient(**_transport(endpoint), limits=limits)
     try:
-        yield AsyncClient(AsyncOpenAI(http_client=http_client, **_identity(endpoint)), endpoint)
+        yield AsyncClient(ReticentOpenAI(http_client=http_client, **_identity(endpoint)), endpoint)
     finally:
         await http_client.aclose()
+
+
+class _Reticent:
+    """A client that says nothing of the machine: these headers are taken out, and to find them out `uname` is run."""
+
+    def platform_headers(self) -> dict[str, str]:
+        """Give none."""
+        return {}
 
 
 def _transport(endpoint: Endpoint) -> dict[str, Any]:

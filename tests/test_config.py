@@ -575,6 +575,18 @@ def test_a_request_has_exactly_these_headers_whatever_openai_variables_say(
     assert not [value for _, value in request.raw_headers if "stolen" in value or OTHER_KEY in value]
 
 
+def test_a_request_runs_no_program_to_find_out_about_the_machine(orcli: Orcli, tmp_path: Path) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "uname").write_text(f"#!/bin/sh\necho run > {tmp_path / 'was-run'}\n")
+    (programs / "uname").chmod(0o755)
+
+    result = orcli("ask", "hi", env={"PATH": f"{programs}{os.pathsep}{orcli.env['PATH']}"})
+
+    assert (result.code, result.stdout, result.stderr) == (0, "Hello.\n", "")
+    assert not (tmp_path / "was-run").exists()
+
+
 @pytest.mark.parametrize("path", ["/api/v1", "/api/v1/"])
 def test_a_slash_at_the_end_of_the_base_url_makes_no_difference(
     orcli: Orcli, openrouter: OpenRouter, path: str
