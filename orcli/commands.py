@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from copy import copy
 from io import StringIO
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -145,7 +146,7 @@ def parse(arguments: list[str]) -> Run | str:
     """Turn a command line into its run, or into the help it asks for; UsageError where it is wrong."""
     try:
         with redirect_stdout(StringIO()) as help_text:
-            result = app(args=arguments, prog_name="orcli", standalone_mode=False)
+            result = _application(arguments[:1])(args=arguments, prog_name="orcli", standalone_mode=False)
     except typer.TyperException as raised:
         from orcli.mistakes import explain
 
@@ -160,3 +161,13 @@ def tree() -> Command:
 
     group = typer.main.get_command(app)
     return read_command(group, group.make_context("orcli", [], resilient_parsing=True))
+
+
+def _application(first: list[str]) -> typer.Typer:
+    """Give the application without the commands that its first argument rules out: Typer would build them all."""
+    named = [command for command in app.registered_commands if getattr(command.callback, "__name__", None) in first]
+    if not named:
+        return app
+    alone = copy(app)
+    alone.registered_commands = named
+    return alone

@@ -1,15 +1,24 @@
-"""Every option once: its names, its help, its place in a value that a command is given."""
+"""Every option once: its names, its help, its place in a value that a command is given.
 
-from __future__ import annotations
+Every start pays for this module, so its annotations are objects and no text that would have to be read again, and its
+classes no dataclasses, whose methods take a millisecond a class to compile.
+"""
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-Options = TypeVar("Options")
+
+class CommandLine:
+    """What was given to a command, as it was typed; each annotated attribute of the class, and of its bases, is one."""
+
+    def __init__(self, **given: Any) -> None:
+        self.__dict__.update(given)
+
+
+Options = TypeVar("Options", bound=CommandLine)
 Result = TypeVar("Result")
 
 # The headings under which help, the man pages and README list options: a command's own come first, then these.
@@ -24,8 +33,7 @@ TOOLS = "Tool calls"
 IMAGES = "Images"
 
 
-@dataclass(frozen=True)
-class RunOptions:
+class RunOptions(CommandLine):
     """What every command takes that makes a request of whatever kind, as it was typed."""
 
     json_output: Annotated[
@@ -54,7 +62,6 @@ class RunOptions:
     ] = None
 
 
-@dataclass(frozen=True)
 class CompletionOptions(RunOptions):
     """What every command takes that asks a model."""
 
@@ -113,7 +120,6 @@ class CompletionOptions(RunOptions):
     ] = None
 
 
-@dataclass(frozen=True)
 class RequestOptions(CompletionOptions):
     """What every command takes that makes one request of its arguments and standard input."""
 
@@ -143,7 +149,6 @@ class RequestOptions(CompletionOptions):
     ] = False
 
 
-@dataclass(frozen=True)
 class IdleOptions(RequestOptions):
     """What every command that may print an answer as it arrives takes besides."""
 
@@ -158,7 +163,6 @@ class IdleOptions(RequestOptions):
     ] = None
 
 
-@dataclass(frozen=True)
 class LiveOptions(IdleOptions):
     """What a command takes that prints an answer as it arrives where it is asked to."""
 
@@ -167,7 +171,6 @@ class LiveOptions(IdleOptions):
     )
 
 
-@dataclass(frozen=True)
 class AskOptions(RequestOptions):
     """What `orcli ask` takes."""
 
@@ -177,12 +180,10 @@ class AskOptions(RequestOptions):
     ] = None
 
 
-@dataclass(frozen=True)
 class StreamOptions(AskOptions, IdleOptions):
     """What `orcli stream` takes."""
 
 
-@dataclass(frozen=True)
 class ToolOptions(AskOptions, LiveOptions):
     """What `orcli tool` takes."""
 
@@ -256,7 +257,6 @@ class ToolOptions(AskOptions, LiveOptions):
     ] = False
 
 
-@dataclass(frozen=True)
 class VisionOptions(LiveOptions):
     """What `orcli vision` takes."""
 
@@ -285,7 +285,6 @@ class VisionOptions(LiveOptions):
     ] = False
 
 
-@dataclass(frozen=True)
 class BatchOptions(CompletionOptions):
     """What `orcli batch` takes."""
 
@@ -349,15 +348,19 @@ class BatchOptions(CompletionOptions):
 
 
 def takes(options: type[Options]) -> Callable[[Callable[[Options], Result]], Callable[..., Result]]:
-    """Make a function of one options value a Typer command: its parameters are the fields of the dataclass."""
+    """Make a function of one options value a Typer command, whose parameters are the attributes of that value."""
 
     def decorate(function: Callable[[Options], Result]) -> Callable[..., Result]:
-        hints = get_type_hints(options, include_extras=True)
+        annotations = {
+            name: annotation
+            for base in reversed(options.__mro__)
+            for name, annotation in inspect.get_annotations(base).items()
+        }
         parameters = [
             inspect.Parameter(
-                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+                name, inspect.Parameter.KEYWORD_ONLY, default=getattr(options, name), annotation=annotation
             )
-            for field in fields(options)  # type: ignore[arg-type]  # any dataclass will do
+            for name, annotation in annotations.items()
         ]
 
         def command(**values: Any) -> Result:
@@ -366,7 +369,7 @@ def takes(options: type[Options]) -> Callable[[Callable[[Options], Result]], Cal
         command.__name__ = function.__name__
         command.__doc__ = function.__doc__
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what inspect reads
-        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        command.__annotations__ = {}
         return command
 
     return decorate
