@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -110,7 +111,16 @@ def parse_completion(body: bytes, retry_after: float | None = None) -> Completio
     if not (isinstance(choices, list) and choices):
         error = value.get("error")
         raise from_api(error if error else {"message": "the answer has no choices"}, retry_after=retry_after)
-    return Completion(value, body)
+    return Completion(value, body if _is_plain(body) else b"")
+
+
+def _is_plain(body: bytes) -> bool:
+    """Tell JSON in UTF-8 without a byte order mark, as others read it, from what only our parser takes."""
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in body and not body.startswith(codecs.BOM_UTF8)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 async def read_lines(names: Sequence[str], on_silence: Callable[[], None]) -> AsyncIterator[bytes | None]:
-    """Yield the lines of files, `-` being standard input, one after the other, without their line ends.
+    """Yield the lines of files, `-` being standard input, one after the other, without their ends, LF or CR LF.
 
     None stands for a line longer than 64 MiB, of which no more is kept. `on_silence` is called once when standard
     input stays silent for 2 s at its beginning. Raises UsageError for what cannot be read.
@@ -25,22 +25,34 @@ async def read_lines(names: Sequence[str], on_silence: Callable[[], None]) -> As
     for name in names:
         descriptor = STDIN if name == "-" else await _open(name)
         blocks = _blocks(descriptor, name, on_silence if name == "-" else None)
-        async for line in _split(blocks):
+        async for line in _split(_without_mark(blocks)):
             yield line
         if descriptor != STDIN:
             os.close(descriptor)
 
 
+async def _without_mark(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Take out the byte order mark that a file may begin with."""
+    beginning: bytes | None = b""
+    async for block in blocks:
+        if beginning is not None:
+            block = beginning + block
+            if len(block) < len(_BOM) and _BOM.startswith(block):
+                beginning = block
+                continue
+            block, beginning = block.removeprefix(_BOM), None
+        yield block
+    if beginning:
+        yield beginning
+
+
 async def _split(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes | None]:
     parts: list[bytes] = []
     size = 0
-    first = True
     async for block in blocks:
-        if first:
-            block, first = block.removeprefix(_BOM), False
         *whole, rest = block.split(b"\n")
         for piece in whole:
-            yield b"".join([*parts, piece]) if size + len(piece) <= LONGEST else None
+            yield b"".join([*parts, piece]).removesuffix(b"\r") if size + len(piece) <= LONGEST else None
             parts, size = [], 0
         size += len(rest)
         if size > LONGEST:
@@ -76,6 +88,8 @@ async def _blocks(descriptor: int, name: str, on_silence: Callable[[], None] | N
             if not block:
                 return
             yield block
+            # Lines that ask nothing must not keep signals and answers waiting.
+            await asyncio.sleep(0)
     except OSError as error:
         raise _unreadable(name, error) from error
     finally:

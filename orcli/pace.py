@@ -7,6 +7,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from orcli.retry import backoff
 
@@ -22,7 +23,8 @@ class Pace:
         self._most = most
         self._clock = clock
         self._running = 0
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._waiters: deque[asyncio.Future[bool]] = deque()
+        self._closed = asyncio.Event()
         self._slowed_at = -1.0
         self._held_until = 0.0
         self._refusals = 0
@@ -32,19 +34,29 @@ class Pace:
         """Give the seconds that all have to wait."""
         return max(self._held_until - self._clock(), 0.0)
 
-    async def begin(self) -> float:
-        """Wait for a turn, and give the time at which it began; `end()` has to follow."""
-        while True:
-            if (delay := self.delay()) > 0:
-                # Spread, so that those who waited do not all come at once.
-                await asyncio.sleep(delay + 0.1 * random.random())
-            elif self._running < self.limit:
-                self._running += 1
+    async def begin(self) -> float | None:
+        """Wait for a turn, first come, first served, and give the time at which it began; `end()` has to follow.
+
+        None, and no turn, once it is closed.
+        """
+        while await self._turn():
+            if (delay := self.delay()) == 0:
                 return self._clock()
-            else:
-                waiter = asyncio.get_running_loop().create_future()
-                self._waiters.append(waiter)
-                await waiter
+            self.end()
+            # Spread, so that those who waited do not all come at once.
+            await self.pause(delay + 0.1 * random.random())
+        return None
+
+    async def _turn(self) -> bool:
+        """Take a turn, held back or not; False, and none is taken, once it is closed."""
+        if self._closed.is_set():
+            return False
+        if self._running < self.limit and not self._waiters:
+            self._running += 1
+            return True
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        return await waiter
 
     def end(self) -> None:
         """End a turn."""
@@ -52,12 +64,25 @@ class Pace:
         self._wake()
 
     def _wake(self) -> None:
-        free = self.limit - self._running
-        while self._waiters and free > 0:
+        while self._waiters and self._running < self.limit:
             waiter = self._waiters.popleft()
             if not waiter.done():
-                waiter.set_result(None)
-                free -= 1
+                # Counted here: whoever comes between now and then is not to take the turn away.
+                self._running += 1
+                waiter.set_result(True)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait so many seconds, or until it is closed."""
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._closed.wait(), seconds)
+
+    def close(self) -> None:
+        """Give no more turns, and end every wait."""
+        self._closed.set()
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(False)
+        self._waiters.clear()
 
     def slow_down(self, began: float, asked: float | None) -> float:
         """Take a refusal of a request that began then into account, and give the seconds that all wait for now.

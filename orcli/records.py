@@ -20,6 +20,7 @@ from orcli.text import encode, load_json
 
 URL = "/v1/chat/completions"
 _FIELDS = frozenset({"custom_id", "method", "url", "body"})
+_BEGINNING = b'{"id":"batch_req_'
 _FORMS = 'give {"custom_id": …, "body": {"messages": …}}, {"messages": …} or a JSON string'
 
 
@@ -78,6 +79,10 @@ def custom_id_of(value: Any, number: int) -> str | int:
         return str(number)
     if isinstance(given, bool) or not isinstance(given, (str, int)) or given == "":
         raise UsageError("custom_id is neither text nor a whole number; change it")
+    try:
+        str(given).encode("utf-8")
+    except UnicodeEncodeError:
+        raise UsageError("custom_id holds half a surrogate pair, which is no text; change it") from None
     return given
 
 
@@ -173,6 +178,11 @@ def read_result(data: bytes) -> tuple[str | int | None, bool]:
         raise ValueError("no result of a batch")
     status = response.get("status_code") if isinstance(response, dict) else None
     return custom_id, status == 200 and value.get("error") is None
+
+
+def begins_result(data: bytes) -> bool:
+    """Tell the beginning of what `result_line` gives, however short, from that of anything else."""
+    return data[: len(_BEGINNING)] == _BEGINNING[: len(data)]
 
 
 def _dump(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from orcli.errors import Failed, UsageError
-from orcli.records import read_result
+from orcli.records import begins_result, read_result
 
 _BLOCK = 1 << 20
 _SEEN, _ANSWERED = 1, 2
@@ -89,9 +88,11 @@ class ResultFile:
     def append(self, line: bytes) -> None:
         """Append a line in one write; where that fails, Failed, and the file is as it was."""
         size = os.fstat(self.descriptor).st_size
+        view = memoryview(line)
         try:
-            if os.write(self.descriptor, line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            # Once, but for a disk that fills up in its midst: the second write tells why.
+            while view:
+                view = view[os.write(self.descriptor, view) :]
         except OSError as error:
             os.ftruncate(self.descriptor, size)
             raise Failed(f"cannot append to {self.name}: {error.strerror}; run it again when it can be") from error
@@ -117,7 +118,7 @@ def open_results(name: str, ids: Ids) -> ResultFile:
         try:
             custom_id, answered = read_result(line)
         except ValueError:
-            if line.endswith(b"\n"):
+            if line.endswith(b"\n") or not (whole or begins_result(line)):
                 raise UsageError(f"{name}, line {number} is no result of a batch; give another -o") from None
             os.ftruncate(descriptor, whole)
             break

@@ -120,7 +120,9 @@ def prepare(options: BatchOptions, settings: Mapping[str, Setting], report: Repo
     log = open_log(log_name) if log_name and not options.dry_run else None
     ids = Ids()
     results = open_results(options.results, ids) if options.results is not None else None
-    progress = Progress(wanted=not (report.quiet or options.dry_run), total=size_of(names))
+    # Where results go to a terminal they are the progress.
+    shown = results is None and os.isatty(output.STDOUT)
+    progress = Progress(wanted=not (report.quiet or options.dry_run or shown), total=size_of(names))
     return Batch(report, names, defaults, limits, seconds, ids, results, log, progress)
 
 
@@ -179,33 +181,36 @@ async def requests(run: Batch) -> AsyncIterator[Job | bytes]:
     async for line in read_lines(run.names, lambda: run.report.say(_WAITING)):
         run.number += 1
         run.progress.read(1 if line is None else len(line) + 1)
-        custom_id: str | int | None = str(run.number)
         try:
             if line is None:
                 raise UsageError("the line is longer than 64 MiB; split it")
             value = read_line(line, run.defaults)
             custom_id = custom_id_of(value, run.number)
-            if not run.ids.see(custom_id):
-                taken, custom_id = custom_id, None
-                raise UsageError(f"custom_id {taken!r} is that of an earlier line; give each its own")
-            if run.ids.answered(custom_id):
-                continue
-            job = make_job(value, run.number, custom_id, run.defaults)
         except UsageError as error:
-            yield refuse(run, custom_id, error)
-        else:
+            yield refuse(run, unclaimed_number(run), error)
+            continue
+        if not run.ids.see(custom_id):
+            # Without an id: its error must not stand in the place of the other line's answer.
+            taken = UsageError(f"custom_id {custom_id!r} is that of an earlier line; give each its own")
+            yield refuse(run, None, taken)
+        elif not run.ids.answered(custom_id):
+            try:
+                job: Job | bytes = make_job(value, run.number, custom_id, run.defaults)
+            except UsageError as error:
+                job = refuse(run, custom_id, error)
             yield job
 
 
-def refuse(run: Batch, custom_id: str | int | None, error: UsageError) -> bytes:
-    """Give the result of a line that asks nothing.
+def unclaimed_number(run: Batch) -> str | None:
+    """Give the id of a line that names none, its number, unless that is another line's."""
+    number = str(run.number)
+    return number if run.ids.see(number) and not run.ids.answered(number) else None
 
-    It has no id where that id is another line's: its error must not stand in the place of the other's answer.
-    """
+
+def refuse(run: Batch, custom_id: str | int | None, error: UsageError) -> bytes:
+    """Give the result of a line that asks nothing."""
     error.message = f"line {run.number}: {error.message}"
     count(run, None, error)
-    if custom_id is not None and run.ids.answered(custom_id):
-        custom_id = None
     return result_line(run.number, custom_id, None, error)
 
 
@@ -244,7 +249,7 @@ async def ask_all(run: Batch, endpoint: Endpoint) -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, end, Signalled(number))
     if run.seconds:
-        loop.call_later(run.seconds, end, DeadlinePassed())
+        loop.call_later(run.began + run.seconds - time.monotonic(), end, DeadlinePassed())
 
     def tell() -> None:
         loop.call_soon_threadsafe(end, Signalled(signal.SIGPIPE))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -65,12 +64,15 @@ async def batch(client: AsyncClient, source: Source, conclude: Conclude, write: 
         await asking
         run.close()
         await writer
+        await write(run.rest())
     except BaseException:
+        unwritable = writer.done() and not writer.cancelled() and writer.exception() is not None
         run.close()
         for task in (reader, writer, *workers):
             task.cancel()
         await asyncio.gather(asking, reader, writer, *workers, return_exceptions=True)
-        await write(run.rest())
+        if not unwritable:
+            await write(run.rest())
         raise
     if run.stopped is not None:
         raise run.stopped
@@ -85,7 +87,7 @@ class _Run:
         self._limits = limits
         self._pace = Pace(limits.jobs)
         self._queue: asyncio.Queue[tuple[int, Job | bytes] | None] = asyncio.Queue(1)
-        self._begun = self._taken = self._next = self._written = 0
+        self._begun = self._started = self._next = self._written = 0
         self._finished: dict[int, bytes] = {}
         self._ready: list[bytes] = []
         self._held = 0
@@ -93,7 +95,7 @@ class _Run:
         self._news, self._room = asyncio.Event(), asyncio.Event()
         self._cost = 0.0
         self._failures = 0
-        self._read_all = False
+        self._reading, self._read_all = True, False
         self.stopped: OrcliError | None = None
         self.reader: asyncio.Task[None] | None = None
 
@@ -112,6 +114,7 @@ class _Run:
         except asyncio.CancelledError:
             if self.stopped is None:
                 raise
+        self._reading = False
         for _ in range(self._limits.jobs):
             await self._queue.put(None)
 
@@ -119,7 +122,8 @@ class _Run:
         """Start nothing more; the first reason is the one that counts."""
         if self.stopped is None:
             self.stopped = error
-            if self.reader is not None and self.reader is not asyncio.current_task():
+            self._pace.close()
+            if self._reading and self.reader is not None and self.reader is not asyncio.current_task():
                 self.reader.cancel()
 
     async def work(self) -> None:
@@ -127,30 +131,45 @@ class _Run:
         # A cancellation may be lost in the very moment that an answer comes (wait_for, before Python 3.12).
         while not self._closed and (item := await self._queue.get()) is not None:
             place, job = item
-            self._taken += 1
-            if self.stopped is None:
-                self._finish(place, job if isinstance(job, bytes) else await self._answer(job))
+            if isinstance(job, bytes):
+                self._started += 1
+                self._finish(place, job)
+            elif (line := await self._answer(job)) is not None:
+                self._finish(place, line)
 
-    async def _answer(self, job: Job) -> bytes:
+    async def _answer(self, job: Job) -> bytes | None:
+        """Give a job's result; None where the run was stopped before it was asked."""
         completion, error = None, None
         began = time.monotonic()
         try:
             completion = await self._ask(job)
+            if completion is None:
+                return None
         except OrcliError as failure:
             completion, error = failure.completion, failure
         self._judge(completion, error)
         return self._conclude(job, completion, error, time.monotonic() - began)
 
-    async def _ask(self, job: Job) -> Completion:
-        """Ask until there is an answer, a failure for good, or the retries or the time are used up."""
+    async def _ask(self, job: Job) -> Completion | None:
+        """Ask until there is an answer, a failure for good, or the retries or the time are used up.
+
+        Once the run is stopped nothing more is asked: the last failure counts; None where there is none.
+        """
         ends = math.inf
+        last: OrcliError | None = None
         for number in count():
             began = await self._pace.begin()
-            if number == 0 and self._limits.seconds:
-                ends = began + self._limits.seconds
+            if began is None:
+                if last is None:
+                    return None
+                raise last
+            if number == 0:
+                self._started += 1
+                ends = began + (self._limits.seconds or math.inf)
             try:
                 return await self._ask_once(job, ends)
             except OrcliError as error:
+                last = error
                 overrun = error.transient and (error.status in _OVERRUN or error.retry_after is not None)
                 wait = self._pace.slow_down(began, error.retry_after) if overrun else backoff(number)
                 if error.transient and wait > LONGEST_WAIT:
@@ -162,13 +181,16 @@ class _Run:
             finally:
                 self._pace.end()
             if not overrun:
-                await asyncio.sleep(wait * (1 - 0.1 * random.random()))
+                await self._pace.pause(wait)
         raise AssertionError("the count does not end")
 
     async def _ask_once(self, job: Job, ends: float) -> Completion:
-        left = None if ends == math.inf else max(ends - time.monotonic(), 0.001)
+        left = ends - time.monotonic()
         try:
-            answer = await asyncio.wait_for(self._client.post(job.body), left)
+            if left <= 0:
+                # The time went by while all were held back.
+                raise asyncio.TimeoutError
+            answer = await asyncio.wait_for(self._client.post(job.body), None if left == math.inf else left)
         except asyncio.TimeoutError:
             raise TimedOut(
                 f"no answer within {self._limits.seconds:g} s; raise --request-timeout (ORCLI_TIMEOUT)"
@@ -196,7 +218,7 @@ class _Run:
             what, _, advice = error.message.rpartition("; ")
             self._stop(Unavailable(f"{what}, {self._failures} lines in a row; {advice}", error=error.error))
         limit = self._limits.cost
-        if limit is not None and self._cost >= limit and not (self._read_all and self._taken == self._begun):
+        if limit is not None and self._cost >= limit and not (self._read_all and self._started == self._begun):
             self._stop(ToolsError(f"the cost limit of ${limit:g} is reached; raise --max-cost, or run it again"))
 
     def _finish(self, place: int, line: bytes) -> None:
@@ -232,5 +254,7 @@ class _Run:
         self._news.set()
 
     def rest(self) -> list[bytes]:
-        """Give the results that are not written, those behind one that is still missing too."""
-        return [*self._ready, *(self._finished[place] for place in sorted(self._finished))]
+        """Take out the results that are not written, those behind one that is still missing too."""
+        lines = [*self._ready, *(self._finished[place] for place in sorted(self._finished))]
+        self._ready, self._finished = [], {}
+        return lines
