@@ -29,8 +29,13 @@ _orcli_takes() {
         flags='--json -v --verbose -q --quiet --dry-run --unordered -h --help'
         values='--timeout@text --retries@text --env-file@files -m@models --model@models -s@text --system@text --system-file@files -p@text --param@text --max-tokens@text --temperature@text --schema@files --log@files --lines@text -o@files --output@files -j@text --jobs@text --max-cost@text --request-timeout@text'
         ;;
+    models)
+        arguments=text
+        flags='--json -v --verbose -q --quiet --free -h --help'
+        values='--timeout@text --retries@text --env-file@files --supports@text --input@text|image|file|audio|video --sort@id|price|context|created'
+        ;;
     *)
-        arguments='ask|stream|tool|vision|batch'
+        arguments='ask|stream|tool|vision|batch|models'
         flags='--version -h --help'
         values=''
         ;;

@@ -32,6 +32,7 @@ complete -c orcli -n __orcli_command -a stream -d 'Print the answer as it arrive
 complete -c orcli -n __orcli_command -a tool -d 'Let the model call tools, run here or left to the caller, and print its answer'
 complete -c orcli -n __orcli_command -a vision -d 'Ask about images, documents and sound'
 complete -c orcli -n __orcli_command -a batch -d 'Answer many requests, one a line, and print one result a line'
+complete -c orcli -n __orcli_command -a models -d 'List the models there are'
 complete -c orcli -n __orcli_command -l version -d 'Print the versions of orcli, openai and Python'
 complete -c orcli -n __orcli_command -s h -l help -d 'Show this message and exit'
 
@@ -165,3 +166,15 @@ complete -c orcli -n '__orcli_command batch' -l unordered -d 'Print results as t
 complete -c orcli -n '__orcli_command batch' -l max-cost -x -d 'Start no more requests from this cost on'
 complete -c orcli -n '__orcli_command batch' -l request-timeout -x -d 'Limit for each request, default 600; 0 is none'
 complete -c orcli -n '__orcli_command batch' -s h -l help -d 'Show this message and exit'
+
+complete -c orcli -n '__orcli_command models' -l json -d 'Print the API\'s model objects, one a line'
+complete -c orcli -n '__orcli_command models' -l timeout -x -d 'Wall-clock limit, default 600; 0 is none'
+complete -c orcli -n '__orcli_command models' -l retries -x -d 'Tries after the first, default 2'
+complete -c orcli -n '__orcli_command models' -s v -l verbose -d 'Sum up model, tokens, cost and time on stderr'
+complete -c orcli -n '__orcli_command models' -s q -l quiet -d 'No warnings'
+complete -c orcli -n '__orcli_command models' -l env-file -r -F -d 'Read settings from this .env file'
+complete -c orcli -n '__orcli_command models' -l supports -x -d 'Only with this request field: tools …'
+complete -c orcli -n '__orcli_command models' -l input -x -a 'text image file audio video' -d 'Only with this input'
+complete -c orcli -n '__orcli_command models' -l free -d 'Only what costs nothing'
+complete -c orcli -n '__orcli_command models' -l sort -x -a 'id price context created' -d 'Order, default id'
+complete -c orcli -n '__orcli_command models' -s h -l help -d 'Show this message and exit'

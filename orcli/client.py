@@ -98,21 +98,29 @@ class Client:
         """
         return Response(interruptible(lambda: self._send(body)))
 
-    def _send(self, body: bytes) -> httpx2.Response:
+    def get(self, path: str) -> Response:
+        """Get a path below the base URL, or a whole URL; raises what `post` does."""
+        return Response(interruptible(lambda: self._send(None, path)))
+
+    def _send(self, body: bytes | None, path: str = "/chat/completions") -> httpx2.Response:
         import httpx2
         import openai
 
+        headers: dict[str, Any] = {"x-stainless-retry-count": openai.Omit()}
+        rest: dict[str, Any] = {
+            "cast_to": httpx2.Response,
+            "options": {"headers": headers},
+            "stream": True,
+            "stream_cls": openai.Stream[object],
+        }
+        if not self.endpoint.api_key:
+            headers["Authorization"] = openai.Omit()
         try:
-            response = self.openai.post(
-                "/chat/completions",
-                cast_to=httpx2.Response,
-                content=body,
-                options={"headers": {"Content-Type": "application/json", "x-stainless-retry-count": openai.Omit()}},
-                stream=True,
-                stream_cls=openai.Stream[object],
-            )
             # What comes back is of `cast_to`, read or not; the annotation knows only `stream_cls`.
-            return cast("httpx2.Response", response)
+            if body is None:
+                return cast("httpx2.Response", self.openai.get(path, **rest))
+            headers["Content-Type"] = "application/json"
+            return cast("httpx2.Response", self.openai.post(path, content=body, **rest))
         except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
             raise _failure(error, self.endpoint) from error
 
@@ -240,7 +248,7 @@ def _identity(endpoint: Endpoint) -> dict[str, Any]:
 
     return {
         "base_url": endpoint.base_url,
-        "api_key": endpoint.api_key,
+        "api_key": endpoint.api_key or "none",
         "max_retries": 0,
         "timeout": _timeout(),
         "default_headers": {

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from orcli.errors import UsageError
-from orcli.options import AskOptions, BatchOptions, StreamOptions, ToolOptions, VisionOptions, takes
+from orcli.options import AskOptions, BatchOptions, ModelsOptions, StreamOptions, ToolOptions, VisionOptions, takes
 
 if TYPE_CHECKING:
     from orcli.reference.tree import Command
@@ -140,6 +140,15 @@ def batch(options: BatchOptions) -> Run:
     from orcli.run_batch import run_batch
 
     return lambda: run_batch(options)
+
+
+@app.command(cls=TextCommand)
+@takes(ModelsOptions)
+def models(options: ModelsOptions) -> Run:
+    """List the models there are."""
+    from orcli.run_models import run_models
+
+    return lambda: run_models(options)
 
 
 def parse(arguments: list[str]) -> Run | str:

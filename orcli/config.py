@@ -48,7 +48,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where requests go, with which key, and whether proxies of the environment apply."""
+    """Where requests go, with which key, empty for none, and whether proxies of the environment apply."""
 
     base_url: str
     api_key: str = field(repr=False)
@@ -135,12 +135,17 @@ def secret(settings: Mapping[str, Setting]) -> str:
     return key.value if key is not None and len(key.value) >= _SHORTEST_KEY else ""
 
 
-def endpoint(settings: Mapping[str, Setting]) -> Endpoint:
-    """Give where to send requests and the key for it; AccountError when there is none, or it must not go there."""
+def endpoint(settings: Mapping[str, Setting], *, key_needed: bool = True) -> Endpoint:
+    """Give where to send requests and the key for it; AccountError when there is none, or it must not go there.
+
+    Where no key is needed there may be none, and no `.env` that was found is refused for its lack.
+    """
     key = settings.get("OPENROUTER_API_KEY")
     base = settings.get("API_BASE_URL", Setting(DEFAULT_BASE_URL, "default"))
     if fault := base_url_fault(base.value):
         raise AccountError(f"API_BASE_URL of {base.source} {fault}; it looks like {DEFAULT_BASE_URL}")
+    if key is None and not key_needed:
+        return Endpoint(base.value, "")
     if base.found and not _is_openrouter(base.value) and (key is None or key.source != base.source):
         raise AccountError(
             f"API_BASE_URL of {base.source} is not trusted with a key from elsewhere; "

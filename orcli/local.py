@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from orcli.config import Endpoint
 from orcli.errors import UsageError
@@ -47,6 +47,26 @@ def check_vision(models: Sequence[str]) -> None:
     for model in models:
         if is_local(model):
             raise UsageError(f"{model} takes no images; use a model of OpenRouter, such as -m openrouter/auto")
+
+
+def installed_models() -> list[dict[str, Any]]:
+    """List the models of this machine that have a name, in the form of the API's list of models."""
+    try:
+        model_path(PREFIX + "smollm2")
+    except UsageError:
+        return []
+    if find_spec("xllamacpp") is None:
+        return []
+    return [
+        {
+            "id": PREFIX + "smollm2",
+            "name": "SmolLM2 135M Instruct on this machine",
+            "context_length": 8192,
+            "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
+            "pricing": {"prompt": "0", "completion": "0"},
+            "supported_parameters": ["max_tokens", "response_format", "seed", "stop", "temperature", "top_p"],
+        }
+    ]
 
 
 def model_path(model: str) -> str:

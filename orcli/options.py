@@ -31,6 +31,7 @@ OTHER = "Other"
 SHARED_HEADINGS = (REQUEST, INPUT, OUTPUT, LIMITS, DIAGNOSTICS, OTHER)
 TOOLS = "Tool calls"
 IMAGES = "Images"
+MODELS = "Choice"
 
 
 class RunOptions(CommandLine):
@@ -344,6 +345,37 @@ class BatchOptions(CompletionOptions):
             help="Limit for each request, default 600; 0 is none.",
             rich_help_panel=LIMITS,
         ),
+    ] = None
+
+
+class ModelsOptions(RunOptions):
+    """What `orcli models` takes."""
+
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Print the API's model objects, one a line.", rich_help_panel=OUTPUT)
+    ] = False
+    pattern: Annotated[
+        str | None, typer.Argument(metavar="[PATTERN]", help="Part of an id or a name, or a glob for all of it.")
+    ] = None
+    supports: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--supports",
+            metavar="PARAMETER",
+            help="Only with this request field: tools …",
+            rich_help_panel=MODELS,
+        ),
+    ] = None
+    input: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input", metavar="text|image|file|audio|video", help="Only with this input.", rich_help_panel=MODELS
+        ),
+    ] = None
+    free: Annotated[bool, typer.Option("--free", help="Only what costs nothing.", rich_help_panel=MODELS)] = False
+    sort: Annotated[
+        str | None,
+        typer.Option("--sort", metavar="id|price|context|created", help="Order, default id.", rich_help_panel=MODELS),
     ] = None
 
 

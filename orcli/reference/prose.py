@@ -72,6 +72,11 @@ EXAMPLES = {
             'convert big.heic -resize 1568x1568 png:- | orcli vision "What is this?"',
         ),
     ),
+    "models": (
+        Example("what one maker has", "orcli models anthropic/"),
+        Example("free models that call tools", "orcli models --free --supports tools | cut -f1"),
+        Example("the cheapest that reads images", "orcli models --input image --sort price | head -1"),
+    ),
     "batch": (
         Example("one question about every line", 'orcli batch --lines "Translate into French" < phrases.txt'),
         Example("go on where it stopped, until all is done", "orcli batch -o results.jsonl requests.jsonl"),
@@ -117,6 +122,14 @@ transcript, which `--messages` takes back together with `--result` or `--result-
 Sends PROMPT and each IMAGE: a path, an `http` or `https` URL, which is sent as it is and never fetched here, or `-`.
 Without any, standard input is the image. PNG, JPEG, WebP and GIF, PDF, and WAV, MP3, FLAC, OGG and M4A sound are told
 by their bytes, not by their names; anything else is refused with what it is.
+""",
+    "models": """\
+Lists the models of OpenRouter, and those on this machine; no key is needed. On a terminal it is a table; in a pipe each
+line has the id, the context length, the prices of prompt and completion in USD per million tokens, and the inputs,
+separated by tabs, `-` where it is unknown or varies.
+
+PATTERN is part of an id or a name, in either case, or with `*`, `?` or `[` a glob for the whole of one. The ids are
+kept in a file from which shells complete.
 """,
     "batch": """\
 Reads one request a line, from FILEs or standard input: the form of OpenAI's batch files (`custom_id`, `body`), a bare

@@ -26,6 +26,7 @@ _KINDS = {
     "DIR": Kind.DIRECTORIES,
     "IMAGE": Kind.MEDIA,
     "ID": Kind.MODELS,
+    "PATTERN": Kind.MODELS,
     "ID=FILE": Kind.FILES_AFTER_EQUALS,
     "NAME=COMMAND": Kind.COMMANDS_AFTER_EQUALS,
 }
