@@ -227,6 +227,7 @@ async def print_requests(run: Batch) -> None:
     """Print each line's request in the form of the OpenAI Batch API, and send nothing."""
     async for job in requests(run):
         if isinstance(job, Job):
+            count(run, None, None)
             output.write(job.as_line())
         else:
             run.report.say(json.loads(job)["error"]["message"])
