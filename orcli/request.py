@@ -8,12 +8,10 @@ from io import BytesIO
 from typing import Any
 
 from orcli.errors import UsageError
-from orcli.text import load_json
+from orcli.text import json_blocks, load_json
 
 RESERVED_PARAMETERS = ("model", "messages", "stream")
 SCHEMA_NAME = "answer"
-_BLOCK = 1 << 20
-_MARK = "\ue000long\ue001"
 
 
 def build_request(
@@ -88,8 +86,10 @@ def response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def encode_request(request: Mapping[str, Any]) -> bytes:
     """Encode a request as the bytes that are sent; UsageError for what JSON or UTF-8 cannot carry."""
+    body = BytesIO()
     try:
-        return _encode(request)
+        for block in json_blocks(request):
+            body.write(block.encode("utf-8"))
     except UnicodeEncodeError as error:
         raise UsageError(
             f"the request holds half a surrogate pair (U+{ord(error.object[error.start]):04X}), which is no text; "
@@ -97,35 +97,4 @@ def encode_request(request: Mapping[str, Any]) -> bytes:
         ) from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"the request cannot be sent as JSON: {error}; change it") from None
-
-
-def _encode(request: Mapping[str, Any]) -> bytes:
-    """Encode JSON so that a long base64 is copied once, into the result, and not at each step on the way."""
-    long: list[str] = []
-    pieces = _dump(_set_aside(request, long)).split(_MARK)
-    if len(pieces) != len(long) + 1:  # a text of the request holds the mark itself
-        return _dump(request).encode("utf-8")
-    body = BytesIO()
-    for piece, value in zip(pieces, [*long, ""], strict=True):
-        body.write(piece.encode("utf-8"))
-        for start in range(0, len(value), _BLOCK):
-            body.write(value[start : start + _BLOCK].encode("ascii"))
     return body.getvalue()
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-
-def _set_aside(value: Any, long: list[str]) -> Any:
-    """Copy a value with a mark in the place of every long string that JSON takes as it is; `long` gets those."""
-    if isinstance(value, str):
-        if len(value) < _BLOCK or not (value.isascii() and value.isprintable()) or '"' in value or "\\" in value:
-            return value
-        long.append(value)
-        return _MARK
-    if isinstance(value, Mapping):
-        return {key: _set_aside(item, long) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_set_aside(item, long) for item in value]
-    return value

@@ -3,27 +3,96 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from orcli.errors import is_control
 
+COMPACT = (",", ":")
+SPACED = (", ", ": ")
+"""What separates items, and keys from values."""
+_BLOCK = 1 << 16
+_SPACE = re.compile(r"[ \t\n\r]*")
+
 
 def load_json(text: str | bytes) -> Any:
     """Parse strict JSON: ValueError for NaN, Infinity, a number beyond a float, and nesting too deep to read."""
-
-    def refuse(constant: str) -> Any:
-        raise ValueError(f"{constant} is not JSON")
-
-    def finite(digits: str) -> float:
-        number = float(digits)
-        if number in (float("inf"), float("-inf")):
-            raise ValueError(f"{digits} is beyond any number")
-        return number
-
     try:
-        return json.loads(text, parse_constant=refuse, parse_float=finite)
+        if isinstance(text, str):
+            return json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        # What comes as bytes may be one of many chunks: to make a decoder for each takes half as long as to read it.
+        return _DECODER.decode(text.decode(json.detect_encoding(text), "surrogatepass"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def load_json_part(text: str, start: int, end: int) -> Any:
+    """Parse the strict JSON that a part of a text is, without a copy of that part; ValueError where it is none."""
+    try:
+        value, stop = _DECODER.raw_decode(text, _after_space(text, start))
+        if stop <= end <= _after_space(text, stop):
+            return value
+    except (ValueError, RecursionError):
+        pass
+    return load_json(text[start:end])
+
+
+def _after_space(text: str, start: int) -> int:
+    space = _SPACE.match(text, start)
+    return space.end() if space else start
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError(f"{digits} is beyond any number")
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+
+
+def json_blocks(value: Any, separators: tuple[str, str] = COMPACT) -> Iterator[str]:
+    """Yield the JSON of a value piece by piece, so that a long text in it is not copied at each step of the way.
+
+    Joined, the pieces are what `json.dumps` gives; none ends between the halves of a surrogate pair. Raises ValueError
+    for NaN and infinities.
+    """
+    yield from _blocks(value, json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=separators))
+
+
+def _blocks(value: Any, encoder: json.JSONEncoder) -> Iterator[str]:
+    if isinstance(value, str) and len(value) > _BLOCK:
+        yield '"'
+        start = 0
+        while start < len(value):
+            end = start + _BLOCK
+            while "\ud800" <= value[end - 1 : end] <= "\udbff":
+                end += 1
+            yield encoder.encode(value[start:end])[1:-1]
+            start = end
+        yield '"'
+    elif isinstance(value, dict) and value:
+        opening = "{"
+        for key, item in value.items():
+            yield opening + encoder.encode(key) + encoder.key_separator
+            yield from _blocks(item, encoder)
+            opening = encoder.item_separator
+        yield "}"
+    elif isinstance(value, list) and value:
+        opening = "["
+        for item in value:
+            yield opening
+            yield from _blocks(item, encoder)
+            opening = encoder.item_separator
+        yield "]"
+    else:
+        yield encoder.encode(value)
 
 
 def encode(text: str) -> bytes:
