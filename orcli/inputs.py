@@ -12,7 +12,9 @@ import stat
 from binascii import b2a_base64
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from io import BytesIO
 
+from orcli.allocator import give_back_large_blocks
 from orcli.errors import UsageError
 from orcli.media import (
     MOST_BYTES,
@@ -83,7 +85,9 @@ def user_text(given: Given, reader: Reader) -> str | None:
     if _is_blank(data):
         reader.warn("standard input is empty, so the prompt is sent alone (-n says that this is meant)")
         return prompt
-    return prompt + gap_after(prompt) + _text(data, "standard input")
+    whole = f"{prompt}{gap_after(prompt)}".encode() + _checked(data, "standard input")
+    del data
+    return whole.decode("utf-8")
 
 
 def user_parts(
@@ -169,11 +173,13 @@ def read_file(name: str, reader: Reader, most: int | None = None) -> bytes:
         return _read_explicit_stdin(reader, most)
     try:
         with open(name, "rb") as file:
-            return file.read(-1 if most is None else most + 1)
+            data = file.read(-1 if most is None else most + 1)
     except OSError as error:
         raise UsageError(f"cannot read {name}: {error.strerror}; check the path") from error
     except ValueError as error:
         raise UsageError(f"cannot read {name!r}: {error}; check the path") from error
+    give_back_large_blocks(len(data))
+    return data
 
 
 def read_text(name: str, reader: Reader) -> str:
@@ -208,12 +214,14 @@ def _prompt_from_stdin(given: Given, reader: Reader) -> str:
 
 def _with_files(prompt: str, given: Given, reader: Reader) -> str:
     _check_files_exist(given)
-    parts = [prompt]
+    pieces = [prompt.encode()]
     for name in given.files:
-        gap = gap_after(parts[-1])
+        gap = gap_after(chr(pieces[-1][-1]))
         header = f"==> {display_name(name)} <==\n" if len(given.files) > 1 else ""
-        parts += [gap, header, _text(read_file(name, reader), display_name(name))]
-    return "".join(parts)
+        pieces += [f"{gap}{header}".encode(), _checked(read_file(name, reader), display_name(name))]
+    whole = b"".join(pieces)
+    del pieces
+    return whole.decode("utf-8")
 
 
 def _is_blank(data: bytes) -> bool:
@@ -257,23 +265,22 @@ def _read_explicit_stdin(reader: Reader, most: int | None = None) -> bytes:
 
 def _read_stdin(reader: Reader, most: int | None = None) -> bytes:
     """Read standard input to its end, or past `most` bytes; `reader` is told when it is silent, begins and ends."""
-    blocks: list[bytes] = []
-    size = 0
+    data = BytesIO()
     try:
         if not os.isatty(STDIN) and not select.select([STDIN], [], [], SILENT_SECONDS)[0]:
             reader.on_silence()
         while block := _read_block():
-            if not blocks:
+            if not data.tell():
                 reader.on_begin()
-            blocks.append(block)
-            size += len(block)
-            if most is not None and size > most:
+            data.write(block)
+            if most is not None and data.tell() > most:
                 break
     except OSError as error:
         raise UsageError(f"cannot read standard input: {error.strerror}; use -n when none is meant") from error
     finally:
         reader.on_end()
-    return b"".join(blocks)
+    give_back_large_blocks(data.tell())
+    return data.getvalue()
 
 
 def _read_block() -> bytes:
@@ -282,6 +289,16 @@ def _read_block() -> bytes:
             return os.read(STDIN, _BLOCK)
         except BlockingIOError:
             select.select([STDIN], [], [])
+
+
+def _checked(data: bytes, name: str) -> bytes:
+    """Give data that `_text` would decode.
+
+    Texts are put together as bytes: as a string, one character beyond the Basic Multilingual Plane makes a text four
+    times as large, and it is not to be there twice.
+    """
+    _text(data, name)
+    return data
 
 
 def _text(data: bytes, name: str) -> str:

@@ -42,10 +42,17 @@ class Plan:
 
     models: tuple[str, ...]
     request: dict[str, Any]
+    """Empty once it is encoded."""
     schema: Mapping[str, Any] | None
     conversation: Conversation | None
     turns: list[Message]
-    """What `-c` appends before the answer: the system message, tool results and the new user turn."""
+    """What `-c` appends before the answer: the system message, tool results and the new user turn; without it none."""
+
+    def encoded(self, *, stream: bool) -> bytes:
+        """Give the body that is sent, and let go of the request: a long text is not to be there twice."""
+        body = encode_request(as_stream(self.request) if stream else self.request)
+        self.request.clear()
+        return body
 
 
 def run_ask(options: AskOptions) -> None:
@@ -69,7 +76,7 @@ def deliver(current: Session, plan: Plan, *, idle: float | None = None, keep: bo
     """
     options = current.options
     streamed = idle is not None
-    body = encode_request(as_stream(plan.request) if streamed else plan.request)
+    body = plan.encoded(stream=streamed)
     if options.dry_run:
         output.write(body)
         output.write(b"\n")
@@ -81,6 +88,7 @@ def deliver(current: Session, plan: Plan, *, idle: float | None = None, keep: bo
             print_stream(current, client, body, idle, keep=keep, chunks=options.json_output)
         else:
             ask_once(current, client, body)
+    del body
     finish(current, plan, shown=streamed and not options.extract)
 
 
@@ -190,8 +198,10 @@ def prepare(
     )
     parameters, schema = read_parameters(options, reader)
     system = read_system(options, reader)
-    conversation = open_conversation(options.conversation) if options.conversation is not None else None
-    earlier: list[Message] = conversation.messages if conversation else []
+    conversation: Conversation | None = None
+    earlier: list[Message] = []
+    if options.conversation is not None:
+        conversation, earlier = open_conversation(options.conversation)
     if options.messages is not None:
         earlier = parse_messages(read_file(options.messages, reader), display_name(options.messages))
     turns = results(earlier, reader) if results else []
@@ -201,7 +211,9 @@ def prepare(
     messages = [*with_system(earlier, system), *turns]
     if system is not None and not earlier:
         turns = messages
-    return Plan(models, build_request(models, messages, parameters), schema, conversation, turns)
+    return Plan(
+        models, build_request(models, messages, parameters), schema, conversation, turns if conversation else []
+    )
 
 
 def read_parameters(options: CompletionOptions, reader: Reader) -> tuple[dict[str, Any], dict[str, Any] | None]:

@@ -9,11 +9,11 @@ from itertools import count
 
 from orcli import output
 from orcli.errors import Failed, Incomplete, OrcliError, UsageError
-from orcli.inputs import Given, user_parts
+from orcli.inputs import Given, Reader, user_parts
 from orcli.local import check_vision
-from orcli.media import DETAILS, image_bytes, shortened, suffix_of
+from orcli.media import DETAILS, Part, image_bytes, shortened, suffix_of
 from orcli.options import VisionOptions
-from orcli.run import Plan, deliver, prepare
+from orcli.run import deliver, prepare
 from orcli.session import Session, chosen_models, live_seconds, session
 
 
@@ -23,13 +23,11 @@ def run_vision(options: VisionOptions) -> None:
         check_flags(options)
         check_vision(chosen_models(options.model, current.settings))
         idle = live_seconds(current, options)
-        no_image = options.no_stdin and options.save is not None
         plan = prepare(
             current,
             Given(options.prompt, tuple(options.images or ())),
-            lambda given, reader: user_parts(given, reader, detail=options.detail, image_optional=no_image),
+            lambda given, reader: _content(options, given, reader),
         )
-        check_detail(options, plan)
         if options.short:
             plan = replace(plan, request={**plan.request, "messages": shortened(plan.request["messages"])})
         if options.save is not None and not options.dry_run:
@@ -50,11 +48,14 @@ def check_flags(options: VisionOptions) -> None:
         raise UsageError("--short has no effect without --dry-run; add it, or leave this out")
 
 
-def check_detail(options: VisionOptions, plan: Plan) -> None:
-    """Raise UsageError for a --detail that no image carries."""
-    parts = [part for message in plan.turns if isinstance(message["content"], list) for part in message["content"]]
+def _content(options: VisionOptions, given: Given, reader: Reader) -> str | list[Part] | None:
+    """Give the content of the user turn; UsageError for a --detail that no image in it carries."""
+    image_optional = options.no_stdin and options.save is not None
+    content = user_parts(given, reader, detail=options.detail, image_optional=image_optional)
+    parts = content if isinstance(content, list) else []
     if options.detail is not None and not any(part["type"] == "image_url" for part in parts):
         raise UsageError("--detail has no effect without an image; leave it out")
+    return content
 
 
 def make_directory(name: str) -> None:

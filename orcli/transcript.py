@@ -3,38 +3,42 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
+import re
 import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
+from orcli.allocator import give_back_large_blocks
 from orcli.errors import Failed, UsageError
-from orcli.text import encode, load_json
+from orcli.text import SPACED, encode, json_blocks, load_json, load_json_part
 
 Message = dict[str, Any]
+_BLANK = re.compile(r"\s*")
+_ARRAY = re.compile(r"\s*\[")
 _FORMS = "give a JSON array of messages, or one message a line"
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
-def parse_messages(data: bytes, name: str) -> list[Message]:
+def parse_messages(data: bytes, name: str, *, optional: bool = False) -> list[Message]:
     """Read a conversation: a JSON array of messages, an object with `messages`, or one message a line.
 
-    Raises UsageError naming the line, or the message's place, where it is none.
+    Raises UsageError naming the line, or the message's place, where it is none, and where there is none at all unless
+    it is `optional`.
     """
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"{name} is not UTF-8 at offset {error.start}; convert it with iconv") from None
-    if not text.strip():
+    del data
+    if not text or text.isspace():
+        if optional:
+            return []
         raise UsageError(f"{name} holds no messages; {_FORMS}")
-    try:
-        value: Any = load_json(text)
-    except ValueError as error:
-        if text.lstrip().startswith("["):
-            raise UsageError(f"{name} is not JSON: {error}; {_FORMS}") from None
-        value = _message_lines(text, name)
+    value = _parse(text, name)
     if isinstance(value, dict):
         value = value.get("messages", [value])
     if not isinstance(value, list) or not value:
@@ -44,15 +48,35 @@ def parse_messages(data: bytes, name: str) -> list[Message]:
     return value
 
 
+def _parse(text: str, name: str) -> Any:
+    """Parse JSON that is one value, or one a line."""
+    if _ARRAY.match(text):
+        try:
+            return load_json(text)
+        except ValueError as error:
+            raise UsageError(f"{name} is not JSON: {error}; {_FORMS}") from None
+    try:
+        lines = _message_lines(text, name)
+    except UsageError:
+        with suppress(ValueError):
+            return load_json(text)
+        raise
+    return lines[0] if len(lines) == 1 else lines
+
+
 def _message_lines(text: str, name: str) -> list[Any]:
     messages = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            messages.append(load_json(line))
-        except ValueError as error:
-            raise UsageError(f"{name}, line {number} is not JSON: {error}; one message a line is wanted") from None
+    number, start = 0, 0
+    while start < len(text):
+        number += 1
+        end = text.find("\n", start)
+        end = len(text) if end < 0 else end
+        if not _BLANK.fullmatch(text, start, end):
+            try:
+                messages.append(load_json_part(text, start, end))
+            except ValueError as error:
+                raise UsageError(f"{name}, line {number} is not JSON: {error}; one message a line is wanted") from None
+        start = end + 1
     return messages
 
 
@@ -86,11 +110,10 @@ def assistant_turn(message: Mapping[str, Any]) -> Message:
 
 @dataclass(frozen=True)
 class Conversation:
-    """A conversation file, open for appending; `messages` is what it held."""
+    """A conversation file, open for appending."""
 
     name: str
     descriptor: int
-    messages: list[Message]
 
     def append(self, messages: Sequence[Message]) -> None:
         """Append messages in one write under a lock; a system message only while the file is still empty.
@@ -101,12 +124,15 @@ class Conversation:
         size = os.fstat(self.descriptor).st_size
         if size:
             messages = [message for message in messages if message.get("role") != "system"]
-        lines = "".join(json.dumps(message, ensure_ascii=False) + "\n" for message in messages)
-        data = encode(lines)
+        lines = BytesIO()
         try:
             if size and os.pread(self.descriptor, 1, size - 1) != b"\n":
-                data = b"\n" + data
-            if os.write(self.descriptor, data) != len(data):
+                lines.write(b"\n")
+            for message in messages:
+                for block in json_blocks(message, SPACED):
+                    lines.write(encode(block))
+                lines.write(b"\n")
+            if os.write(self.descriptor, lines.getbuffer()) != lines.tell():
                 raise OSError(0, "the disk is full")
         except OSError as error:
             os.ftruncate(self.descriptor, size)
@@ -115,8 +141,8 @@ class Conversation:
             fcntl.flock(self.descriptor, fcntl.LOCK_UN)
 
 
-def open_conversation(name: str) -> Conversation:
-    """Open a conversation file for reading and appending, made with mode 0600 where it is not there yet."""
+def open_conversation(name: str) -> tuple[Conversation, list[Message]]:
+    """Open a conversation file, made with mode 0600 where it is not there yet, and read the messages it holds."""
     if name == "-":
         raise UsageError("-c - is no file; a conversation is kept in one")
     try:
@@ -125,8 +151,9 @@ def open_conversation(name: str) -> Conversation:
         raise UsageError(f"cannot open the conversation {name}: {error.strerror}; check the path") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         raise UsageError(f"{name} is no regular file; a conversation is kept in one")
+    give_back_large_blocks(os.fstat(descriptor).st_size)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     with open(descriptor, "rb", closefd=False) as file:
-        data = file.read()
+        messages = parse_messages(file.read(), name, optional=True)
     fcntl.flock(descriptor, fcntl.LOCK_UN)
-    return Conversation(name, descriptor, parse_messages(data, name) if data.strip() else [])
+    return Conversation(name, descriptor), messages

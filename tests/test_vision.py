@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shlex
 import signal
 import threading
 from pathlib import Path
@@ -445,38 +444,6 @@ class TestSize:
 
         assert (result.code, result.stdout, result.stderr) == (2, "", f"orcli: {name} {message}\n")
         assert openrouter.requests == []
-
-    @pytest.mark.parametrize("arguments", [[], ["--dry-run"], ["--stream"]])
-    def test_twenty_megabytes_cost_at_most_three_times_that_in_memory(
-        self, orcli: Orcli, openrouter: OpenRouter, arguments: list[str]
-    ) -> None:
-        size = 20_000_000
-        orcli.file("small.png", samples.PNG)
-        big = orcli.file("big.png", samples.png_of_size(size))
-        orcli.file(
-            "peak.py",
-            "import resource, subprocess, sys\n"
-            "with open('out', 'wb') as out:\n"
-            "    code = subprocess.run(sys.argv[1:], stdout=out).returncode\n"
-            "print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n",
-        )
-        command = (
-            f"{shlex.quote(str(orcli.command.parent / 'python'))} peak.py orcli vision -q hi {' '.join(arguments)}"
-        )
-        if "--stream" in arguments:
-            openrouter.reply(stream(*text_stream("Hello.")), stream(*text_stream("Hello.")))
-
-        def peak(name: str) -> int:
-            result = orcli.shell(f"{command} {name}")
-            code, kilobytes = result.stdout.split()
-            assert (code, result.stderr) == ("0", "")
-            return int(kilobytes) * 1024
-
-        cost = peak("big.png") - peak("small.png")
-
-        assert size < cost <= 3 * size
-        if not arguments:
-            assert received(user_turn(openrouter.requests[0])[1]) == big.read_bytes()
 
 
 class TestRequest:
