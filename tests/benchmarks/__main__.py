@@ -10,11 +10,13 @@ from tests.benchmarks.chunks import print_chunks
 from tests.benchmarks.commands import print_commands
 from tests.benchmarks.completion import print_completion
 from tests.benchmarks.distance import print_distance
+from tests.benchmarks.requests import print_requests
 
 TABLES = {
     "commands": print_commands,
     "chunks": print_chunks,
     "distance": print_distance,
+    "requests": print_requests,
     "batch": print_batch,
     "completion": print_completion,
 }
