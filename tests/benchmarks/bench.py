@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.benchmarks.install import install
 from tests.benchmarks.measure import Run, weigh
+from tests.install import install
 from tests.openrouter import OpenRouter
 
 ROOT = Path(__file__).parents[2]

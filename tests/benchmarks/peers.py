@@ -7,8 +7,8 @@ import subprocess
 from functools import partial
 
 from tests.benchmarks.bench import Bench
-from tests.benchmarks.install import install
 from tests.benchmarks.measure import Run
+from tests.install import install
 
 KEY = "sk-or-v1-test"
 MODEL = "openai/gpt-4o-mini"

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 
-def install(environment: Path, *requirements: str) -> Path:
+def install(environment: Path, *requirements: str, python: str = sys.executable) -> Path:
     """Install packages into a new environment and give its scripts' directory; SubprocessError where that fails."""
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True, capture_output=True)
+    subprocess.run([python, "-m", "venv", environment], check=True, capture_output=True)
     pip = environment / "bin" / "pip"
     subprocess.run([pip, "install", "-q", *requirements], check=True, capture_output=True, timeout=600)
     return environment / "bin"
