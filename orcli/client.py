@@ -390,12 +390,12 @@ def _reason(error: BaseException) -> str:
     """Say in the innermost words available why a connection failed."""
     for cause in reversed(list(_causes(error))):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"certificate not trusted: {cause.verify_message}"
+            return f"certificate not trusted: {cause.verify_message.rstrip('.')}"
         if isinstance(cause, ssl.SSLError):
             return f"TLS failed: {cause.reason or cause}"
         if isinstance(cause, (TimeoutError, socket.timeout)):
             return "timed out"
         if isinstance(cause, socket.gaierror) or (isinstance(cause, OSError) and cause.strerror):
             return str(cause.strerror)
-    words = [one_line(str(cause)) for cause in _causes(error)]
+    words = [one_line(str(cause)).rstrip(".") for cause in _causes(error)]
     return next((word for word in reversed(words) if word), type(error).__name__)

@@ -71,7 +71,7 @@ NO_OBJECT = "the server answered JSON that is no completion object; check API_BA
 NOT_WHOLE = "the answer broke off: its JSON is not whole; try again"
 EMPTY_ANSWER = "the answer is empty; try again, or another model"
 NO_CHOICES = {"message": "the answer has no choices", "code": "unavailable"}
-DISCONNECT = "cannot reach 127.0.0.1: Server disconnected without sending a response.; check the network or try later"
+DISCONNECT = "cannot reach 127.0.0.1: Server disconnected without sending a response; check the network or try later"
 RESET_BY_PEER = "the connection broke: Connection reset by peer; try again"
 
 

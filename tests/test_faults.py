@@ -1,0 +1,275 @@
+"""Faults of the network and of the kernel: each ends in one line and the exit code that says what to do next."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.command import Orcli
+from tests.openrouter import (
+    CLOSE,
+    RESET,
+    OpenRouter,
+    Pause,
+    Reply,
+    completion,
+    self_signed,
+    stream,
+    text_stream,
+    verbatim,
+)
+
+HELLO = completion("Hello.")
+WHOLE = HELLO.body
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "stdout", "stderr"),
+    [
+        pytest.param(
+            verbatim(CLOSE),
+            4,
+            "",
+            "orcli: cannot reach 127.0.0.1: Server disconnected without sending a response; "
+            "check the network or try later\n",
+            id="closed before the headers",
+        ),
+        pytest.param(
+            verbatim(RESET),
+            4,
+            "",
+            "orcli: cannot reach 127.0.0.1: Connection reset by peer; check the network or try later\n",
+            id="reset before the headers",
+        ),
+        pytest.param(
+            HELLO.with_(header_delay=Pause()),
+            124,
+            "",
+            "orcli: the deadline has passed; raise --timeout (ORCLI_TIMEOUT), 0 is none\n",
+            id="headers that never come",
+        ),
+        pytest.param(
+            HELLO.with_(bytes_per_write=1, pause=Pause(seconds=1)),
+            124,
+            "",
+            "orcli: the deadline has passed; raise --timeout (ORCLI_TIMEOUT), 0 is none\n",
+            id="one byte a second",
+        ),
+        pytest.param(
+            verbatim(b"HTTP/1.1 200 OK\r\nContent-Length: nonsense\r\n\r\n"),
+            4,
+            "",
+            "orcli: cannot reach 127.0.0.1: bad Content-Length; check the network or try later\n",
+            id="a length that is none",
+        ),
+        pytest.param(
+            verbatim(b"SSH-2.0-OpenSSH_9.2\r\n"),
+            4,
+            "",
+            "orcli: cannot reach 127.0.0.1: Server disconnected without sending a response; "
+            "check the network or try later\n",
+            id="another protocol",
+        ),
+    ],
+)
+def test_a_fault_of_the_server_is_one_line(
+    orcli: Orcli, openrouter: OpenRouter, reply: Reply, code: int, stdout: str, stderr: str
+) -> None:
+    openrouter.reply(reply)
+
+    result = orcli("ask", "--retries", "0", "--timeout", "2", "hi")
+
+    assert (result.code, result.stdout, result.stderr) == (code, stdout, stderr)
+
+
+@pytest.mark.parametrize("cut", ["close", "reset"])
+@pytest.mark.parametrize("after", [*range(1, 12), len(WHOLE) // 2, len(WHOLE) - 1])
+def test_a_body_that_ends_anywhere_is_incomplete_and_never_asked_again(
+    orcli: Orcli, openrouter: OpenRouter, after: int, cut: str
+) -> None:
+    openrouter.reply(HELLO.with_(cut_after=after, cut=cut))
+
+    result = orcli("ask", "hi")
+
+    assert (result.code, result.stdout) == (5, "")
+    assert result.stderr.startswith("orcli: the answer broke off: the connection broke: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("gzip", [True, False])
+@pytest.mark.parametrize("after", [30, 400, 700])
+def test_a_stream_that_ends_anywhere_is_incomplete(
+    orcli: Orcli, openrouter: OpenRouter, after: int, gzip: bool
+) -> None:
+    reply = stream(*text_stream("Hello", " there", ".")).with_(gzip=gzip)
+    openrouter.reply(reply.with_(cut_after=min(after, 100) if gzip else after))
+
+    result = orcli("stream", "--retries", "0", "hi")
+
+    assert result.code in (4, 5)
+    assert (result.code == 5) == bool(result.stdout)
+    assert result.stderr.startswith("orcli: ")
+    assert result.stderr.count("\n") == 1
+
+
+def certificate(directory: Path, address: str, days: int) -> tuple[ssl.SSLContext, Path]:
+    """Make a certificate for an address that is valid for so many days from now, and a context that shows it."""
+    key, file = directory / "other-key.pem", directory / "other.pem"
+    subject = ["-subj", "/CN=x", "-addext", f"subjectAltName=IP:{address}"]
+    making = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
+    subprocess.run([*making, "-keyout", key, "-out", file], check=True, capture_output=True)
+    again = ["openssl", "x509", "-in", file, "-signkey", key, "-days", str(days), "-out", file]
+    subprocess.run(again, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file, key)
+    return context, file
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        pytest.param("unknown", "self-signed certificate", id="unknown authority"),
+        pytest.param(
+            "wrong host",
+            "IP address mismatch, certificate is not valid for '127.0.0.1'",
+            id="another host's",
+        ),
+        pytest.param("expired", "certificate has expired", id="expired"),
+    ],
+)
+@pytest.mark.parametrize("command", ["ask", "batch"])
+def test_a_certificate_that_is_not_trusted_gets_no_request(
+    orcli: Orcli, tmp_path: Path, kind: str, reason: str, command: str
+) -> None:
+    if kind == "wrong host":
+        context, trusted = certificate(tmp_path, "127.0.0.9", 2)
+    elif kind == "expired":
+        context, trusted = certificate(tmp_path, "127.0.0.1", -1)
+    else:
+        context, trusted = self_signed(tmp_path)
+    environment = {} if kind == "unknown" else {"SSL_CERT_FILE": str(trusted)}
+    with OpenRouter(tls=context) as server:
+        result = orcli(command, "--retries", "1", stdin='"hi"', env={"API_BASE_URL": server.base_url, **environment})
+
+        message = (
+            f"cannot reach 127.0.0.1: certificate not trusted: {reason}; "
+            "check the clock, the CA file or a proxy that reads along"
+        )
+        assert server.requests == []
+    if command == "ask":
+        assert (result.code, result.stdout, result.stderr) == (4, "", f"orcli: {message}\n")
+    else:
+        assert result.code == 9
+        assert message in result.stdout
+
+
+@pytest.mark.parametrize("command", ["ask", "stream", "batch", "models"])
+def test_a_name_that_is_unknown_is_unavailable(orcli: Orcli, command: str) -> None:
+    result = orcli(command, "--retries", "0", stdin='"hi"', env={"API_BASE_URL": "https://no-such-host.invalid/api/v1"})
+
+    assert result.code == (9 if command == "batch" else 4)
+    assert "cannot reach no-such-host.invalid: " in (result.stdout if command == "batch" else result.stderr)
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["ask", "stream", "batch", "models"])
+def test_a_proxy_that_refuses_is_an_account_error(orcli: Orcli, openrouter: OpenRouter, command: str) -> None:
+    proxy = f"http://127.0.0.1:{openrouter.port}"
+
+    result = orcli(
+        command,
+        "--retries",
+        "0",
+        stdin='"hi"',
+        env={"API_BASE_URL": "https://api.example/v1", "HTTPS_PROXY": proxy},
+    )
+
+    stderr = "orcli: the proxy refuses: 404 Not Found; check HTTPS_PROXY and NO_PROXY\n"
+    assert (result.code, result.stderr) == (3, stderr)
+    assert [request.method for request in openrouter.requests] == ["CONNECT"]
+
+
+@pytest.mark.parametrize(
+    "closed", [set(some) for size in range(4) for some in itertools.combinations((0, 1, 2), size)], ids=str
+)
+@pytest.mark.parametrize("command", ["ask", "stream", "batch", "models"])
+def test_closed_descriptors_lose_no_answer_and_hang_nothing(
+    orcli: Orcli, openrouter: OpenRouter, closed: set[int], command: str
+) -> None:
+    openrouter.default = stream(*text_stream("Hello", ".")) if command == "stream" else HELLO
+    closings = " ".join(f"{'<' if number == 0 else str(number) + '>'}&-" for number in sorted(closed))
+    words = {"ask": "ask hi", "stream": "stream hi", "batch": "batch", "models": "models no-such"}[command]
+
+    result = orcli.shell(f"orcli {words} {closings}", timeout=20)
+
+    assert result.code == (1 if 1 in closed else 0)
+    if 1 in closed:
+        assert (result.stdout, openrouter.requests) == ("", [])
+    elif command in ("ask", "stream"):
+        assert result.stdout == "Hello.\n"
+    assert result.stderr.count("\n") <= 1
+
+
+@pytest.mark.parametrize("command", ["ask hi", "stream hi", "batch --lines hi", "models"])
+def test_sixteen_descriptors_are_enough(orcli: Orcli, openrouter: OpenRouter, command: str) -> None:
+    openrouter.default = stream(*text_stream("Hello", ".")) if command.startswith("stream") else HELLO
+
+    result = orcli.shell(f"ulimit -n 16; orcli {command}", stdin="a line\n")
+
+    assert (result.code, result.stderr) == (0, "")
+    assert result.stdout
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        pytest.param({"HOME": None}, id="no HOME"),
+        pytest.param({"HOME": "/nowhere/at/all"}, id="a HOME that is not there"),
+        pytest.param({"HOME": "/proc"}, id="a HOME that cannot be written"),
+        pytest.param({"HOME": "relative"}, id="a HOME that is no path"),
+        pytest.param({"TMPDIR": "/nowhere"}, id="no TMPDIR"),
+        pytest.param({"PATH": None}, id="no PATH"),
+        pytest.param({"LANG": None, "LC_ALL": "nonsense"}, id="no such locale"),
+        pytest.param({"COLUMNS": "0", "TERM": None}, id="no terminal"),
+    ],
+)
+@pytest.mark.parametrize("command", [["ask", "hi"], ["batch", "--lines", "hi"], ["models"]], ids=lambda words: words[0])
+def test_an_odd_environment_changes_nothing(
+    orcli: Orcli, openrouter: OpenRouter, environment: dict[str, str | None], command: list[str]
+) -> None:
+    openrouter.default = HELLO
+
+    result = orcli(*command, stdin="a line\n", env=environment)
+
+    assert (result.code, result.stderr) == (0, "")
+    assert result.stdout
+
+
+def test_a_working_directory_that_is_gone_changes_nothing(orcli: Orcli, openrouter: OpenRouter) -> None:
+    os.mkdir(orcli.work / "gone")
+
+    result = orcli.shell("cd gone && rmdir ../gone && orcli ask hi")
+
+    assert (result.code, result.stdout, result.stderr) == (0, "Hello.\n", "")
+
+
+def test_a_file_that_may_grow_no_further_loses_no_line(orcli: Orcli, openrouter: OpenRouter) -> None:
+    openrouter.default = HELLO
+
+    requests = '"a"\n' * 50
+
+    full = orcli.shell("ulimit -f 4; orcli batch -j 1 -o out", stdin=requests)
+    lines = (orcli.work / "out").read_bytes().splitlines(keepends=True)
+    again = orcli("batch", "-j", "4", "-o", "out", stdin=requests)
+
+    assert full.code == 1
+    assert full.stderr == "orcli: cannot append to out: File too large; run it again when it can be\n"
+    assert lines
+    assert all(line.endswith(b"}\n") for line in lines)
+    assert (again.code, again.stderr) == (0, "")
+    assert len((orcli.work / "out").read_bytes().splitlines()) == 50
