@@ -123,7 +123,7 @@ def certificate(directory: Path, address: str, days: int) -> tuple[ssl.SSLContex
     subject = ["-subj", "/CN=x", "-addext", f"subjectAltName=IP:{address}"]
     making = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
     subprocess.run([*making, "-keyout", key, "-out", file], check=True, capture_output=True)
-    again = ["openssl", "x509", "-in", file, "-signkey", key, "-days", str(days), "-out", file]
+    again: list[str | Path] = ["openssl", "x509", "-in", file, "-signkey", key, "-days", str(days), "-out", file]
     subprocess.run(again, check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file, key)

@@ -1,0 +1,116 @@
+"""Signals at every moment of every command's life: it dies of the signal, says nothing, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import samples
+from tests.command import Orcli
+from tests.openrouter import OpenRouter, Pause, completion
+
+MOMENTS = 18
+"""For each of three signals, so that there are over 50 for each command."""
+FIRST_SECONDS, LAST_SECONDS = 0.05, 0.6
+"""From where the interpreter has started to where the request waits for its answer."""
+
+COMMANDS = {
+    "ask": ["ask", "-n", "hi"],
+    "stream": ["stream", "-n", "hi"],
+    "tool": ["tool", "-n", "--tools", "tools.json", "--exec", "f=cat", "hi"],
+    "vision": ["vision", "-n", "hi", "a.png"],
+    "batch": ["batch", "in"],
+    "models": ["models"],
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_signal_at_any_moment_ends_a_command_silently(
+    orcli: Orcli, openrouter: OpenRouter, command: str, number: signal.Signals
+) -> None:
+    openrouter.allow_unused = True
+    openrouter.reply(*[completion().with_(delay=Pause())] * MOMENTS)
+    orcli.file("tools.json", json.dumps([{"type": "function", "function": {"name": "f", "parameters": {}}}]))
+    orcli.file("a.png", samples.PNG)
+    orcli.file("in", '"a"\n')
+    ends = []
+
+    for moment in range(MOMENTS):
+        process = orcli.start(*COMMANDS[command])
+        # Not a wait for something: the moment itself is what is tried.
+        process.wait_exit(FIRST_SECONDS + (LAST_SECONDS - FIRST_SECONDS) * moment / MOMENTS)
+        process.send_signal(number)
+        result = process.finish(10)
+        ends.append((result.code, result.stdout, result.stderr))
+
+    assert ends == [(-number, "", "")] * MOMENTS
+    assert all(request.wait_hung_up() for request in openrouter.requests)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_signal_that_was_inherited_as_ignored_stays_ignored(
+    orcli: Orcli, openrouter: OpenRouter, command: str
+) -> None:
+    openrouter.default = completion("Hello.").with_(delay=Pause(seconds=0.5))
+    orcli.file("tools.json", json.dumps([{"type": "function", "function": {"name": "f", "parameters": {}}}]))
+    orcli.file("a.png", samples.PNG)
+    orcli.file("in", '"a"\n')
+    words = " ".join(COMMANDS[command]).replace("stream", "ask", 1)
+
+    process = orcli.start(f"trap '' INT HUP; exec orcli {words}", shell=True)
+    openrouter.wait_for_request()
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGHUP)
+    result = process.finish()
+
+    assert (result.code, result.stderr) == (0, "")
+    assert result.stdout
+
+
+def test_a_shell_loop_stops_on_ctrl_c(orcli: Orcli, openrouter: OpenRouter) -> None:
+    openrouter.default = completion().with_(delay=Pause())
+    terminal = orcli.terminal("while :; do orcli ask -n hi; echo again; done", shell=True)
+    openrouter.wait_for_request()
+
+    terminal.type("\x03")
+    result = terminal.finish()
+
+    assert result.code == -signal.SIGINT
+    assert "again" not in result.terminal
+    assert len(openrouter.requests) == 1
+
+
+@pytest.mark.local
+def test_a_local_model_s_server_ends_with_orcli_killed_at_any_moment(orcli: Orcli, openrouter: OpenRouter) -> None:
+    marker = {"ORCLI_TEST_MARKER": str(orcli.work)}
+
+    for moment in range(20):
+        process = orcli.start("ask", "-n", "-m", "local/smollm2", "Count to a thousand.", env=marker)
+        process.wait_exit(0.1 + moment * 0.07)
+        process.send_signal(signal.SIGKILL)
+        assert process.finish(20).code in (-signal.SIGKILL, 0, 5)
+
+    ends = time.monotonic() + 10
+    while (left := of_this_test(str(orcli.work))) and time.monotonic() < ends:
+        time.sleep(0.05)
+    assert left == []
+
+
+def of_this_test(value: str) -> list[str]:
+    """Give the processes that have a value in their environment."""
+    return [pid for pid in os.listdir("/proc") if pid.isdigit() and has_variable(int(pid), value)]
+
+
+def has_variable(pid: int, value: str) -> bool:
+    """Tell whether a process that still runs has a value in its environment."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return status != "Z" and value.encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
