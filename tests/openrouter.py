@@ -391,6 +391,11 @@ def text_stream(*texts: str, finish_reason: str = "stop", usage: UsageShape = "r
     ]
 
 
+def as_asked(request: Request) -> Reply:
+    """Answer in the way that a request asks for, whole or as a stream."""
+    return stream(*text_stream("Hello", ".")) if request.json.get("stream") else completion()
+
+
 def model(id: str = MODEL, **members: Any) -> Object:
     """Build an entry of the list of models; `members` go over it."""
     return {

@@ -106,7 +106,7 @@ def test_a_run_without_a_request_does_not_import_openai(orcli: Orcli, arguments:
     }
     assert result.code == code
     assert "orcli.cli" in modules
-    assert {"openai", "httpx2", "jsonschema_rs", "rich"} & modules == set()
+    assert {"openai", "httpx2", "pydantic", "jsonschema_rs", "rich"} & modules == set()
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.command import Orcli
-from tests.openrouter import OpenRouter, error, stream, text_stream
-
-MODULES_AT_MOST = 470
-"""Modules of a whole `ask`; the eager way loads over 900."""
+from tests import samples
+from tests.command import Orcli, command_under_test
+from tests.openrouter import OpenRouter, as_asked, error, stream, text_stream
 
 
 def python(code: str, **env: str) -> str:
@@ -146,12 +145,66 @@ def test_both_ways_behave_the_same(orcli: Orcli, openrouter: OpenRouter, env: di
     assert (streamed.code, streamed.stdout, streamed.stderr) == (0, "Hello.\n", "")
 
 
-def test_a_request_loads_less_than_half_of_the_modules(orcli: Orcli) -> None:
-    def loaded(eager: str | None) -> int:
-        result = orcli("ask", "hi", env={"PYTHONPROFILEIMPORTTIME": "1", "ORCLI_EAGER": eager})
-        assert result.code == 0
-        return sum(line.startswith("import time:") for line in result.stderr.splitlines())
+@pytest.fixture(scope="module")
+def bare() -> set[str]:
+    """Give the modules that the interpreter and the script of an entry point load by themselves."""
+    python = command_under_test().parent / "python"
+    run = subprocess.run([python, "-X", "importtime", "-c", "import re"], capture_output=True, text=True, check=True)
+    return imported(run.stderr)
 
-    lazy, eager = loaded(None), loaded("1")
 
-    assert lazy < MODULES_AT_MOST < eager
+def imported(report: str) -> set[str]:
+    """Read the modules from what the interpreter reports of its imports."""
+    return {line.rpartition("|")[2].strip() for line in report.splitlines() if line.startswith("import time:")}
+
+
+LIGHT = {"rich", "jsonschema_rs", "dotenv", "asyncio.base_events", "encodings.idna", "openai.types.chat"}
+"""What no run loads that does not need it; the client's own packages in a run without a request come on top."""
+CLIENT = {"openai", "httpx2", "httpcore2", "pydantic", "anyio", "asyncio", "ssl", "socket"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "unwanted", "most"),
+    [
+        pytest.param(["ask", "hi"], 0, LIGHT, 382, id="ask"),
+        pytest.param(["stream", "hi"], 0, LIGHT, 384, id="stream"),
+        pytest.param(["tool", "--tools", "tools.json", "hi"], 0, LIGHT - {"jsonschema_rs"}, 389, id="tool"),
+        pytest.param(["vision", "hi", "a.png"], 0, LIGHT, 383, id="vision"),
+        pytest.param(["ask", "--dry-run", "hi"], 0, LIGHT | CLIENT, 142, id="dry run"),
+        pytest.param(["ask", "--help"], 0, LIGHT | CLIENT, 136, id="help of a command"),
+        pytest.param(["--help"], 0, LIGHT | CLIENT, 136, id="help"),
+        pytest.param(["ask", "--typo"], 2, LIGHT | CLIENT, 135, id="usage error"),
+        pytest.param(["--version"], 0, LIGHT | CLIENT, 4, id="version"),
+    ],
+)
+def test_a_run_loads_no_more_modules_than_it_did(
+    orcli: Orcli,
+    openrouter: OpenRouter,
+    bare: set[str],
+    arguments: list[str],
+    code: int,
+    unwanted: set[str],
+    most: int,
+) -> None:
+    orcli.file("tools.json", json.dumps([{"type": "function", "function": {"name": "f", "parameters": {}}}]))
+    orcli.file("a.png", samples.PNG)
+    openrouter.default = as_asked
+
+    result = orcli(*arguments, env={"PYTHONPROFILEIMPORTTIME": "1", "ORCLI_EAGER": None})
+
+    loaded = imported(result.stderr) - bare
+    assert result.code == code
+    assert loaded & unwanted == set()
+    assert len(loaded) <= most, sorted(loaded)
+
+
+def test_the_version_loads_these_modules_alone(orcli: Orcli, bare: set[str]) -> None:
+    result = orcli("--version", env={"PYTHONPROFILEIMPORTTIME": "1"})
+
+    assert imported(result.stderr) - bare == {"__future__", "orcli", "orcli.cli", "orcli.version"}
+
+
+def test_the_eager_way_loads_it_all(orcli: Orcli) -> None:
+    result = orcli("ask", "hi", env={"PYTHONPROFILEIMPORTTIME": "1", "ORCLI_EAGER": "1"})
+
+    assert {"openai.types.chat", "asyncio.base_events"} <= imported(result.stderr)

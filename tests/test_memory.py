@@ -11,7 +11,7 @@ import pytest
 
 from tests import samples
 from tests.command import Orcli
-from tests.openrouter import OpenRouter, Reply, Request, completion, stream, text_stream
+from tests.openrouter import OpenRouter, as_asked
 
 SIZE = 16_000_000
 PEAK = """
@@ -52,11 +52,6 @@ def png(size: int) -> bytes:
     return samples.png_of_size(max(size, len(samples.PNG)))
 
 
-def answer(request: Request) -> Reply:
-    """Answer in the way that a request asks for."""
-    return stream(*text_stream("Hello.")) if request.json.get("stream") else completion()
-
-
 @pytest.mark.parametrize(
     ("script", "data", "most"),
     [
@@ -78,7 +73,7 @@ def answer(request: Request) -> Reply:
 def test_what_is_sent_costs_little_more_than_its_size(
     orcli: Orcli, openrouter: OpenRouter, script: str, data: Callable[[int], bytes], most: float
 ) -> None:
-    openrouter.default = answer
+    openrouter.default = as_asked
     orcli.file("peak.py", PEAK)
 
     def peak(name: str, size: int) -> int:
