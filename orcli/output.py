@@ -93,7 +93,12 @@ class TextStream:
 
 def write_json(value: Any) -> None:
     """Write one JSON value on one line."""
-    write(encode(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) + b"\n")
+    write_json_line(encode(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) + b"\n")
+
+
+def write_json_line(line: bytes) -> None:
+    """Write a line of JSON as it came, to a terminal with control characters as the escapes that JSON has for them."""
+    write(encode(visible(line.decode("utf-8", "replace"))) if os.isatty(STDOUT) else line)
 
 
 def finish() -> None:

@@ -78,7 +78,7 @@ def deliver(current: Session, plan: Plan, *, idle: float | None = None, keep: bo
     streamed = idle is not None
     body = plan.encoded(stream=streamed)
     if options.dry_run:
-        output.write(body)
+        output.write_json_line(body)
         output.write(b"\n")
         return
     with connected(current, plan) as client:
@@ -141,14 +141,14 @@ def print_stream(
                         writer.write(chunk.text)
                 if chunks:
                     current.waiting.stop()
-                    output.write(chunk.line())
+                    output.write_json_line(chunk.line())
                     current.printed = chunk.says_error
                 watch.listen()
     except (OrcliError, DeadlinePassed) as error:
         watch.expect_events(0)
         current.waiting.stop()
         if chunks and isinstance(error, OrcliError) and error.completion is not None and error.completion.body:
-            output.write(error.completion.line())
+            output.write_json_line(error.completion.line())
             current.printed = True
         if current.options.extract:
             writer.write(answer.accumulator.completion().text)
@@ -300,6 +300,6 @@ def print_completion(current: Session, text: str, completion: Completion | None 
     current.printed = True
     current.waiting.stop()
     if current.json_output:
-        output.write(current.as_line(completion))
+        output.write_json_line(current.as_line(completion))
     elif text:
         output.write_text(text)

@@ -228,7 +228,7 @@ async def print_requests(run: Batch) -> None:
     async for job in requests(run):
         if isinstance(job, Job):
             count(run, None, None)
-            output.write(job.as_line())
+            output.write_json_line(job.as_line())
         else:
             run.report.say(json.loads(job)["error"]["message"])
 
@@ -258,7 +258,7 @@ async def ask_all(run: Batch, endpoint: Endpoint) -> None:
     if run.results is None:
         when_reader_gone(output.STDOUT, tell)
     writer = ThreadPoolExecutor(1)
-    append = output.write if run.results is None else run.results.append
+    append = output.write_json_line if run.results is None else run.results.append
 
     def write_each(lines: Sequence[bytes]) -> None:
         for line in lines:

@@ -68,7 +68,7 @@ def run_tool(options: ToolOptions) -> None:
             return encode_request(request if idle is None else as_stream(request))
 
         if options.dry_run:
-            output.write(body(conversation.messages, 0) + b"\n")
+            output.write_json_line(body(conversation.messages, 0) + b"\n")
             return
         try:
             with connected(current, plan) as client:
