@@ -140,17 +140,29 @@ def check_input(options: BatchOptions, names: Sequence[str]) -> None:
             raise UsageError(f"no such file: {display_name(name)}; check the path")
         if name != "-" and os.path.isdir(name):
             raise UsageError(f"{display_name(name)} is a directory; give files")
-        if name != "-" and options.results is not None and _same_file(name, options.results):
-            raise UsageError(f"{display_name(name)} is both input and output; give another -o")
+        if (written := _written(options.results)) is not None and os.path.samestat(_status(name), written):
+            other = "write to another file" if options.results is None else "give another -o"
+            raise UsageError(f"{display_name(name)} is both input and output; {other}")
 
 
-def _same_file(name: str, other: str) -> bool:
-    return os.path.exists(other) and os.path.samefile(name, other)
+def _status(name: str) -> os.stat_result:
+    return os.fstat(STDIN) if name == "-" else os.stat(name)
+
+
+def _written(results: str | None) -> os.stat_result | None:
+    """Give the file that results go to, where it is one already: it would grow as it is read."""
+    if results is None:
+        status = os.fstat(output.STDOUT)
+    elif os.path.exists(results):
+        status = os.stat(results)
+    else:
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
 
 
 def size_of(names: Sequence[str]) -> int | None:
     """Give the size of the input in bytes; None where it is not known before it is read."""
-    statuses = [os.fstat(STDIN) if name == "-" else os.stat(name) for name in names]
+    statuses = [_status(name) for name in names]
     return sum(status.st_size for status in statuses) if all(stat.S_ISREG(s.st_mode) for s in statuses) else None
 
 
