@@ -51,7 +51,7 @@ class Pace:
         """Take a turn, held back or not; False, and none is taken, once it is closed."""
         if self._closed.is_set():
             return False
-        if self._running < self.limit and not self._waiters:
+        if self._running < self.limit:
             self._running += 1
             return True
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
