@@ -43,6 +43,10 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Erase it, and show the cursor again."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -255,7 +255,8 @@ async def ask_all(run: Batch, endpoint: Endpoint) -> None:
     def end(error: BaseException) -> None:
         if not ended.done():
             ended.set_result(error)
-        # A second signal ends the process where it stands.
+        # A second signal ends the process where it stands, and must leave the terminal as it was.
+        run.progress.stop()
         release()
 
     for number in ENDING_SIGNALS:
