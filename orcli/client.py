@@ -395,6 +395,9 @@ def _reason(error: BaseException) -> str:
             return f"TLS failed: {cause.reason or cause}"
         if isinstance(cause, (TimeoutError, socket.timeout)):
             return "timed out"
+        if isinstance(cause, OSError) and cause.errno and not isinstance(cause, socket.gaierror):
+            # An event loop puts words of its own in the place of the kernel's.
+            return os.strerror(cause.errno)
         if isinstance(cause, socket.gaierror) or (isinstance(cause, OSError) and cause.strerror):
             return str(cause.strerror)
     words = [one_line(str(cause)).rstrip(".") for cause in _causes(error)]

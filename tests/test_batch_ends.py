@@ -148,6 +148,21 @@ class TestAFailureOfAllLines:
         assert outcomes(result.stdout) == [("1", 429), ("2", "b")]
         assert openrouter.requests[1].arrived - openrouter.requests[0].arrived >= 1.9
 
+    def test_a_server_that_is_not_there_is_told_in_the_kernel_s_words(
+        self, orcli: Orcli, openrouter: OpenRouter
+    ) -> None:
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{unused.getsockname()[1]}/api/v1"
+
+            result = orcli("batch", "--retries", "0", stdin=prompts("a"), env={"API_BASE_URL": url})
+
+        assert (result.code, result.stderr) == (9, SOME_FAILED.format(1, 1))
+        assert results(result.stdout)[0]["error"] == {
+            "code": "unavailable",
+            "message": "cannot reach 127.0.0.1: Connection refused; check the network or try later",
+        }
+
     def test_the_key_is_in_no_result(self, orcli: Orcli, openrouter: OpenRouter) -> None:
         openrouter.default = error(400, "what is abc-not-of-a-known-form-123?")
 
