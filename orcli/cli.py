@@ -33,7 +33,7 @@ def main() -> NoReturn:
         _run(sys.argv[1:], closed)
         error: BaseException | None = None
     except BaseException as raised:  # noqa: BLE001  the boundary: whatever comes ends as an exit code
-        error = raised
+        error = process.ending(raised)
     process.release()
     process.leave(_conclude(error))
 

@@ -229,6 +229,17 @@ def interruptible(function: Callable[[], T]) -> T:
     return result[0]
 
 
+def ending(error: BaseException) -> BaseException:
+    """Give the signal or deadline under an exception that only came of it, as where it struck inside a lock."""
+    if not isinstance(error, (OrcliError, Signalled, DeadlinePassed)):
+        cause: BaseException | None = error
+        for _ in range(16):
+            cause = cause and cause.__context__
+            if isinstance(cause, (Signalled, DeadlinePassed)):
+                return cause
+    return error
+
+
 def exit_code_of(error: BaseException | None) -> int:
     """Give the exit code that an exception stands for, as a shell would see it."""
     if error is None:

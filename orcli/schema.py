@@ -28,8 +28,13 @@ def parse_schema(schema: object, name: str) -> dict[str, Any]:
 
 
 def _validator(schema: Mapping[str, Any], name: str) -> Any:
-    # Imported here: only a request with a schema pays for the validator.
+    # Imported here: only a request with a schema pays for the validator. It imports decimal by itself at its first use
+    # and panics where a signal ends that, so decimal comes first.
+    import decimal
+
     import jsonschema_rs
+
+    del decimal
 
     try:
         return jsonschema_rs.validator_for(dict(schema), offline=True)

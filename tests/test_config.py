@@ -770,7 +770,7 @@ def test_a_certificate_for_another_name_is_not_trusted(orcli: Orcli, secure: tup
 
     result = orcli("ask", "hi", env={"API_BASE_URL": base_url, "SSL_CERT_FILE": str(certificate)})
 
-    mismatch = "Hostname mismatch, certificate is not valid for 'localhost'."
+    mismatch = "Hostname mismatch, certificate is not valid for 'localhost'"
     assert (result.code, result.stdout) == (4, "")
     assert result.stderr == f"orcli: cannot reach localhost: {UNTRUSTED.format(mismatch)}"
     assert server.requests == []

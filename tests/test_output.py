@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from orcli.process import Signalled, ending
 from tests.command import Orcli
 from tests.openrouter import OpenRouter, Pause, completion, hang, raw, stream, text_stream
 
@@ -276,3 +277,21 @@ def test_python_m_orcli_is_the_same_command(orcli: Orcli, openrouter: OpenRouter
     result = orcli.shell(f"{python} -m orcli ask hi")
 
     assert (result.code, result.stdout, result.stderr) == (0, "Hello.\n", "")
+
+
+def test_a_signal_under_an_exception_that_came_of_it_is_what_ends_the_run() -> None:
+    error: BaseException = RuntimeError("never raised")
+    try:
+        try:
+            raise Signalled(signal.SIGINT)
+        finally:
+            raise RuntimeError("release unlocked lock")
+    except RuntimeError as raised:
+        error = raised
+
+    found = ending(error)
+    plain = RuntimeError("alone")
+
+    assert isinstance(found, Signalled)
+    assert found.number == signal.SIGINT
+    assert ending(plain) is plain

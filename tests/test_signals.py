@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests import samples
-from tests.command import Orcli
+from tests.command import Orcli, Process
 from tests.openrouter import OpenRouter, Pause, completion
 
 MOMENTS = 18
 """For each of three signals, so that there are over 50 for each command."""
-FIRST_SECONDS, LAST_SECONDS = 0.05, 0.6
-"""From where the interpreter has started to where the request waits for its answer."""
+SECONDS = 0.5
+"""From where orcli itself begins, its imports still before it, to where the request waits for its answer."""
 
 COMMANDS = {
     "ask": ["ask", "-n", "hi"],
@@ -43,14 +43,24 @@ def test_a_signal_at_any_moment_ends_a_command_silently(
 
     for moment in range(MOMENTS):
         process = orcli.start(*COMMANDS[command])
+        wait_begun(process)
         # Not a wait for something: the moment itself is what is tried.
-        process.wait_exit(FIRST_SECONDS + (LAST_SECONDS - FIRST_SECONDS) * moment / MOMENTS)
+        process.wait_exit(SECONDS * moment / MOMENTS)
         process.send_signal(number)
         result = process.finish(10)
         ends.append((result.code, result.stdout, result.stderr))
 
     assert ends == [(-number, "", "")] * MOMENTS
     assert all(request.wait_hung_up() for request in openrouter.requests)
+
+
+def wait_begun(process: Process) -> None:
+    """Wait until orcli has taken the signals over; before that the interpreter itself answers them."""
+    while not process.wait_exit(0.002):
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+        if caught >> (signal.SIGTERM - 1) & 1:
+            return
 
 
 @pytest.mark.parametrize("command", COMMANDS)
