@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import codecs
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from orcli.errors import Incomplete, OrcliError, Refused, ToolsError, Unavailable, from_api, one_line, provider_words
-from orcli.text import encode, load_json
+from orcli.text import compact_json, encode, load_json
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,15 @@ class Completion:
         usage = self.object.get("usage")
         return usage if isinstance(usage, Mapping) else {}
 
+    @property
+    def cost(self) -> float:
+        """What it cost in USD; 0 where it does not say."""
+        cost = self.usage.get("cost")
+        return float(cost) if isinstance(cost, (int, float)) and not isinstance(cost, bool) else 0.0
+
     def line(self) -> bytes:
         """Give the object as one line, byte for byte as it came but for line ends."""
-        body = self.body or encode(json.dumps(self.object, ensure_ascii=False, separators=(",", ":")))
+        body = self.body or encode(compact_json(self.object))
         return as_line(body)
 
 

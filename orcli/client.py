@@ -106,21 +106,12 @@ class Client:
         import httpx2
         import openai
 
-        headers: dict[str, Any] = {"x-stainless-retry-count": openai.Omit()}
-        rest: dict[str, Any] = {
-            "cast_to": httpx2.Response,
-            "options": {"headers": headers},
-            "stream": True,
-            "stream_cls": openai.Stream[object],
-        }
-        if not self.endpoint.api_key:
-            headers["Authorization"] = openai.Omit()
         try:
             # What comes back is of `cast_to`, read or not; the annotation knows only `stream_cls`.
             if body is None:
-                return cast("httpx2.Response", self.openai.get(path, **rest))
-            headers["Content-Type"] = "application/json"
-            return cast("httpx2.Response", self.openai.post(path, content=body, **rest))
+                return cast("httpx2.Response", self.openai.get(path, **_request(self.endpoint, openai.Stream)))
+            request = _request(self.endpoint, openai.Stream, body)
+            return cast("httpx2.Response", self.openai.post(path, **request))
         except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
             raise _failure(error, self.endpoint) from error
 
@@ -138,27 +129,35 @@ class AsyncClient:
         import openai
 
         try:
-            response = await self.openai.post(
-                "/chat/completions",
-                cast_to=httpx2.Response,
-                content=body,
-                options={"headers": {"Content-Type": "application/json", "x-stainless-retry-count": openai.Omit()}},
-                stream=True,
-                stream_cls=openai.AsyncStream[object],
-            )
+            request = _request(self.endpoint, openai.AsyncStream, body)
+            response = cast("httpx2.Response", await self.openai.post("/chat/completions", **request))
         except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
             raise _failure(error, self.endpoint) from error
-        arrived = cast("httpx2.Response", response)
         blocks: list[bytes] = []
         broken: OrcliError | None = None
         try:
-            async for block in arrived.aiter_bytes():
+            async for block in response.aiter_bytes():
                 blocks.append(block)
         except (httpx2.HTTPError, httpx2.StreamError, OSError) as error:
             broken = _broken(error)
         finally:
-            await arrived.aclose()
-        return Body(b"".join(blocks), broken, _retry_after(arrived.headers))
+            await response.aclose()
+        return Body(b"".join(blocks), broken, _retry_after(response.headers))
+
+
+def _request(endpoint: Endpoint, stream_cls: Any, body: bytes | None = None) -> dict[str, Any]:
+    """Give what a request is made with, so that its answer is the bytes the API sends."""
+    import httpx2
+    from openai import Omit
+
+    headers: dict[str, Any] = {"x-stainless-retry-count": Omit()}
+    request = {"cast_to": httpx2.Response, "options": {"headers": headers}, "stream": True}
+    if not endpoint.api_key:
+        headers["Authorization"] = Omit()
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+        request["content"] = body
+    return {**request, "stream_cls": stream_cls[object]}
 
 
 @contextmanager

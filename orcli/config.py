@@ -94,13 +94,22 @@ def _nearest_env_file() -> str | None:
 
 
 def _user_env_file(environ: Mapping[str, str]) -> str | None:
-    base = environ.get("XDG_CONFIG_HOME", "")
+    directory = user_directory(environ, "XDG_CONFIG_HOME", ".config")
+    return directory and os.path.join(directory, ".env")
+
+
+def user_directory(environ: Mapping[str, str], variable: str, fallback: str) -> str | None:
+    """Give orcli's directory below the one that a variable names, or below `fallback` at home; None without either.
+
+    A path that is not absolute counts as none (XDG Base Directory Specification 0.8).
+    """
+    base = environ.get(variable, "")
     if not os.path.isabs(base):
         home = environ.get("HOME", "")
         if not os.path.isabs(home):
             return None
-        base = os.path.join(home, ".config")
-    return os.path.join(base, "orcli", ".env")
+        base = os.path.join(home, fallback)
+    return os.path.join(base, "orcli")
 
 
 def _read_env_file(path: str, *, found: bool) -> dict[str, Setting]:

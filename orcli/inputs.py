@@ -158,7 +158,7 @@ def _prompt(given: str, reader: Reader) -> str:
 
 def argument_text(argument: str, name: str) -> str:
     """Give a command-line argument as the UTF-8 text that its bytes are; it must not be empty."""
-    text = _decode(os.fsencode(argument), name)
+    text = decode_text(os.fsencode(argument), name)
     if not text.strip():
         raise UsageError(f"{name} is empty; give it text or leave it out")
     return text
@@ -309,7 +309,7 @@ def _text(data: bytes, name: str) -> str:
     if kind is not None and kind.sendable and kind.mime == "application/pdf":
         raise _wrong_kind(name, kind)
     try:
-        text = _decode(data, name)
+        text = decode_text(data, name)
     except UsageError:
         if kind is None:
             raise
@@ -330,7 +330,8 @@ def _wrong_kind(name: str, kind: Kind) -> UsageError:
     return UsageError(f"{name} is {kind.phrase}; {advice}")
 
 
-def _decode(data: bytes, name: str) -> str:
+def decode_text(data: bytes, name: str) -> str:
+    """Decode UTF-8; UsageError says what is not, and at which offset."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import select
 import signal
@@ -12,7 +11,7 @@ from typing import Any
 
 from orcli.errors import Failed, one_line
 from orcli.process import Signalled
-from orcli.text import encode, visible
+from orcli.text import compact_json, encode, visible
 
 STDOUT = 1
 STDERR = 2
@@ -93,7 +92,7 @@ class TextStream:
 
 def write_json(value: Any) -> None:
     """Write one JSON value on one line."""
-    write_json_line(encode(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) + b"\n")
+    write_json_line(encode(compact_json(value)) + b"\n")
 
 
 def write_json_line(line: bytes) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from orcli import output
-from orcli.report import amounts
+from orcli.report import amounts, shows_progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -22,7 +20,7 @@ class Progress:
     """
 
     def __init__(self, *, wanted: bool, total: int | None) -> None:
-        self._wanted = wanted and os.isatty(output.STDERR) and os.environ.get("TERM", "dumb") != "dumb"
+        self._wanted = wanted and shows_progress()
         self._total = total
         self._bar: Bar | None = None
         self._task: TaskID | None = None

@@ -5,18 +5,17 @@ Forms: https://platform.openai.com/docs/guides/batch; vLLM's `run-batch` reads a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from orcli.answer import Completion
 from orcli.errors import OrcliError, UsageError, one_line
-from orcli.inputs import gap_after
+from orcli.inputs import decode_text, gap_after
 from orcli.local import is_local
 from orcli.request import build_request, encode_request
 from orcli.schema import parse_schema
-from orcli.text import encode, load_json
+from orcli.text import compact_json, encode, load_json
 
 URL = "/v1/chat/completions"
 _FIELDS = frozenset({"custom_id", "method", "url", "body"})
@@ -51,19 +50,14 @@ class Job:
     def as_line(self) -> bytes:
         """Give the job as a line of the OpenAI batch form, which orcli and others take."""
         head = {"custom_id": str(self.custom_id), "method": "POST", "url": URL}
-        return encode(_dump(head)[:-1]) + b',"body":' + self.body + b"}\n"
+        return encode(compact_json(head)[:-1]) + b',"body":' + self.body + b"}\n"
 
 
 def read_line(data: bytes, defaults: Defaults) -> Any:
     """Read a line, without its line end, as the JSON value or the plain text it is; UsageError where it is neither."""
     if not data.strip():
         raise UsageError("the line is empty; nothing was asked")
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"the line is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}; convert it with iconv"
-        ) from None
+    text = decode_text(data, "the line")
     if defaults.prompt is not None:
         return text
     try:
@@ -158,13 +152,13 @@ def result_line(
 
     Shape: `{"id", "custom_id", "response": {"status_code", "request_id", "body"} | null, "error": {…} | null}`.
     """
-    head = _dump({"id": f"batch_req_{number}", "custom_id": custom_id})[:-1]
+    head = compact_json({"id": f"batch_req_{number}", "custom_id": custom_id})[:-1]
     parts = [encode(head), b',"response":', b"null", b',"error":', b"null", b"}\n"]
     if completion is not None:
         status = {"status_code": 200, "request_id": completion.object.get("id")}
-        parts[2] = encode(_dump(status))[:-1] + b',"body":' + completion.line().strip() + b"}"
+        parts[2] = encode(compact_json(status))[:-1] + b',"body":' + completion.line().strip() + b"}"
     if error is not None:
-        parts[4] = encode(_dump(error.as_json()["error"]))
+        parts[4] = encode(compact_json(error.as_json()["error"]))
     return b"".join(parts)
 
 
@@ -183,7 +177,3 @@ def read_result(data: bytes) -> tuple[str | int | None, bool]:
 def begins_result(data: bytes) -> bool:
     """Tell the beginning of what `result_line` gives, however short, from that of anything else."""
     return data[: len(_BEGINNING)] == _BEGINNING[: len(data)]
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -48,6 +48,11 @@ class Report:
     def _line(self, message: str) -> None:
         output.report(message.replace(self.secret, "[redacted]") if self.secret else message)
 
+    def hide(self, error: BaseException | None) -> None:
+        """Take the key out of a failure of ours."""
+        if isinstance(error, OrcliError) and self.secret:
+            error.hide(self.secret)
+
     def detail_lines(self, prefix: str, text: str) -> None:
         """Say each line of a text when verbose."""
         for line in text.splitlines() if self.verbose else ():
@@ -80,12 +85,16 @@ class Lines:
         self._unfinished = ""
 
 
+def shows_progress() -> bool:
+    """Tell whether stderr is a terminal on which a line can be erased."""
+    return os.isatty(output.STDERR) and os.environ.get("TERM", "dumb") != "dumb"
+
+
 class Waiting:
     """Shows a person at a terminal who waits over a second the model and the seconds, and erases it at the end."""
 
     def __init__(self, report: Report) -> None:
-        terminal = os.isatty(output.STDERR) and os.environ.get("TERM", "dumb") != "dumb"
-        self._wanted = terminal and not report.quiet
+        self._wanted = shows_progress() and not report.quiet
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
 

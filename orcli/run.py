@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from orcli import config, output
 from orcli.answer import Completion
+from orcli.config import Endpoint, Setting
 from orcli.errors import Mismatch, OrcliError, UsageError
 from orcli.inputs import (
     Given,
@@ -23,13 +24,13 @@ from orcli.inputs import (
     read_text,
     user_text,
 )
-from orcli.local import is_local
+from orcli.local import is_local, serve
 from orcli.options import AskOptions, CompletionOptions, StreamOptions
 from orcli.process import DeadlinePassed
-from orcli.report import Lines
+from orcli.report import Lines, Report
 from orcli.request import build_request, encode_request, parse_parameters
 from orcli.schema import check_answer, first_code_block, read_schema
-from orcli.session import Session, chosen_models, idle_seconds, session
+from orcli.session import Session, chosen_models, idle_seconds, session, trusted_endpoint
 from orcli.transcript import Conversation, Message, assistant_turn, open_conversation, parse_messages, with_system
 
 if TYPE_CHECKING:
@@ -248,24 +249,27 @@ def read_system(options: CompletionOptions, reader: Reader) -> str | None:
 @contextmanager
 def connected(current: Session, plan: Plan) -> Iterator[Client]:
     """Give a client connected to where the model is: OpenRouter, or llama.cpp's server on this machine."""
-    from orcli.local import serve
     from orcli.preconnect import preconnect
 
     with ExitStack() as stack:
         current.waiting.start(current.model)
         stack.callback(current.waiting.stop)
         current.watch.expect_reader(output.STDOUT)
-        ready = None
-        if any(is_local(model) for model in plan.models):
-            endpoint = stack.enter_context(serve(plan.models))
-        else:
-            endpoint = config.endpoint(current.settings)
-            for warning in config.endpoint_warnings(current.settings):
-                current.report.warn(warning)
-            ready = preconnect(endpoint.base_url)
+        endpoint = stack.enter_context(served(plan.models, current.settings, current.report))
+        ready = None if any(is_local(model) for model in plan.models) else preconnect(endpoint.base_url)
         from orcli.client import connect
 
         yield stack.enter_context(connect(endpoint, ready))
+
+
+@contextmanager
+def served(models: Sequence[str], settings: Mapping[str, Setting], report: Report) -> Iterator[Endpoint]:
+    """Give where models are: OpenRouter, or llama.cpp's server on this machine, which is gone on the way out."""
+    if any(is_local(model) for model in models):
+        with serve(models) as endpoint:
+            yield endpoint
+    else:
+        yield trusted_endpoint(settings, report)
 
 
 def finish(current: Session, plan: Plan, *, shown: bool = False, added: Sequence[Message] | None = None) -> None:

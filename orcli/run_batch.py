@@ -9,10 +9,9 @@ import os
 import signal
 import stat
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from orcli import config, output
@@ -21,7 +20,6 @@ from orcli.config import Endpoint, Setting
 from orcli.errors import OrcliError, SomeFailed, UsageError
 from orcli.inputs import STDIN, Given, Reader, argument_text, check_stdin_readers, display_name
 from orcli.lines import read_lines
-from orcli.local import is_local, serve
 from orcli.options import BatchOptions
 from orcli.patterns.batch import Limits, batch
 from orcli.process import ENDING_SIGNALS, DeadlinePassed, Signalled, exit_code_of, release, when_reader_gone
@@ -29,8 +27,8 @@ from orcli.progress import Progress
 from orcli.records import Defaults, Job, custom_id_of, make_job, read_line, result_line
 from orcli.report import Log, Report, amounts, open_log, total_usage
 from orcli.results import Ids, ResultFile, open_results
-from orcli.run import read_parameters, read_system
-from orcli.session import chosen_models, chosen_retries, chosen_seconds, setting_text, write_error_object
+from orcli.run import read_parameters, read_system, served
+from orcli.session import chosen_models, chosen_retries, chosen_seconds, opening, setting_text
 
 DEFAULT_JOBS = 8
 MOST_JOBS = 1000
@@ -62,35 +60,22 @@ class Batch:
 
 def run_batch(options: BatchOptions) -> None:
     """Carry out `orcli batch`: a result for each line of the input; raises what the exit code tells."""
-    report = Report(options.verbose, options.quiet)
-    run: Batch | None = None
-    began = False
     # A batch may be long, so memory is to stay flat.
     gc.enable()
-    try:
-        settings = config.load_settings(os.environ, options.env_file)
-        report = replace(report, secret=config.secret(settings))
-        run = prepare(options, settings, report)
+    with opening(options) as told:
+        run = prepare(options, told.settings, told.report)
         if options.dry_run:
             in_loop(print_requests(run))
         else:
-            with served(run, settings) as endpoint, run.progress:
-                began = True
-                in_loop(ask_all(run, endpoint))
+            try:
+                with served(run.defaults.models, told.settings, told.report) as endpoint, run.progress:
+                    told.printed = True
+                    in_loop(ask_all(run, endpoint))
+            finally:
+                told.report.detail(summary(run))
         if run.failed:
             advice = "mend them" if options.dry_run else "their results say why; run it again"
             raise SomeFailed(f"{run.failed} of {run.done} lines failed; {advice}")
-    except BaseException as error:
-        release()
-        if isinstance(error, OrcliError) and report.secret:
-            error.hide(report.secret)
-        if options.json_output and not began:
-            write_error_object(error)
-        raise
-    finally:
-        if run is not None and not options.dry_run:
-            report.detail(summary(run))
-    release()
 
 
 def prepare(options: BatchOptions, settings: Mapping[str, Setting], report: Report) -> Batch:
@@ -164,19 +149,6 @@ def size_of(names: Sequence[str]) -> int | None:
     """Give the size of the input in bytes; None where it is not known before it is read."""
     statuses = [_status(name) for name in names]
     return sum(status.st_size for status in statuses) if all(stat.S_ISREG(s.st_mode) for s in statuses) else None
-
-
-@contextmanager
-def served(run: Batch, settings: Mapping[str, Setting]) -> Iterator[Endpoint]:
-    """Give where the models are: OpenRouter, or llama.cpp's server on this machine."""
-    if any(is_local(model) for model in run.defaults.models):
-        with serve(run.defaults.models) as endpoint:
-            yield endpoint
-        return
-    endpoint = config.endpoint(settings)
-    for warning in config.endpoint_warnings(settings):
-        run.report.warn(warning)
-    yield endpoint
 
 
 def in_loop(work: Coroutine[object, object, None]) -> None:
@@ -281,8 +253,7 @@ async def ask_all(run: Batch, endpoint: Endpoint) -> None:
         await loop.run_in_executor(writer, write_each, lines)
 
     def conclude(job: Job, completion: Completion | None, error: OrcliError | None, seconds: float) -> bytes:
-        if error is not None and run.report.secret:
-            error.hide(run.report.secret)
+        run.report.hide(error)
         count(run, completion, error)
         if run.log is not None:
             fault = run.log.append("batch", job.model, completion, seconds, exit_code_of(error))

@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
@@ -14,13 +13,13 @@ from urllib.parse import urljoin, urlsplit
 from orcli import config, output
 from orcli.catalog import SORTS, Model, Wish, choose, read_models, row, table
 from orcli.config import Setting
-from orcli.errors import OrcliError, Unavailable, UsageError
+from orcli.errors import Unavailable, UsageError
 from orcli.local import PREFIX, installed_models
 from orcli.options import ModelsOptions
-from orcli.process import Watch, release
+from orcli.process import Watch
 from orcli.report import Report, Waiting
 from orcli.retry import Retry
-from orcli.session import chosen_retries, chosen_seconds, write_error_object
+from orcli.session import chosen_retries, chosen_seconds, opening, trusted_endpoint
 from orcli.text import encode, load_json
 
 if TYPE_CHECKING:
@@ -33,28 +32,17 @@ _MOST_PAGES = 100
 
 def run_models(options: ModelsOptions) -> None:
     """Carry out `orcli models`: a line for each model that is wanted; raises what the exit code tells."""
-    report = Report(options.verbose, options.quiet)
-    try:
-        settings = config.load_settings(os.environ, options.env_file)
-        report = replace(report, secret=config.secret(settings))
+    with opening(options) as run:
         wish, sort = read_wish(options)
         models = read_models(installed_models())
         if not (options.pattern or "").startswith(PREFIX):
-            models += fetch(options, settings, report)
+            models += fetch(options, run.settings, run.report)
             keep_ids(models, os.environ)
         wanted = choose(models, wish, sort)
-        report.detail(f"{len(wanted)} of {len(models)} models")
+        run.report.detail(f"{len(wanted)} of {len(models)} models")
         show(wanted, json_output=options.json_output)
         if not wanted:
-            report.say("no model matches; see orcli models")
-    except BaseException as error:
-        release()
-        if isinstance(error, OrcliError) and report.secret:
-            error.hide(report.secret)
-        if options.json_output:
-            write_error_object(error)
-        raise
-    release()
+            run.report.say("no model matches; see orcli models")
 
 
 def read_wish(options: ModelsOptions) -> tuple[Wish, str]:
@@ -76,9 +64,7 @@ def fetch(options: ModelsOptions, settings: Mapping[str, Setting], report: Repor
 
     watch = Watch(chosen_seconds(options.timeout, "--timeout", settings, "ORCLI_TIMEOUT"))
     retry = Retry(chosen_retries(options.retries, settings), watch.remaining, report.retrying)
-    endpoint = config.endpoint(settings, key_needed=False)
-    for warning in config.endpoint_warnings(settings):
-        report.warn(warning)
+    endpoint = trusted_endpoint(settings, report, key_needed=False)
     watch.start()
     watch.expect_reader(output.STDOUT)
     waiting = Waiting(report)
@@ -143,13 +129,9 @@ def show(models: Sequence[Model], *, json_output: bool) -> None:
 
 def keep_ids(models: Sequence[Model], environ: Mapping[str, str]) -> None:
     """Keep the ids for shells to complete, one a line; where that cannot be, nothing is lost."""
-    base = environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(base):
-        home = environ.get("HOME", "")
-        if not os.path.isabs(home):
-            return
-        base = os.path.join(home, ".cache")
-    directory = os.path.join(base, "orcli")
+    directory = config.user_directory(environ, "XDG_CACHE_HOME", ".cache")
+    if directory is None:
+        return
     ids = sorted({model.id for model in models if model.id.isprintable() and not model.id.startswith(PREFIX)})
     with suppress(OSError):
         os.makedirs(directory, exist_ok=True)

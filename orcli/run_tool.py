@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import termios
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +19,7 @@ from orcli.process import DeadlinePassed, Signalled, release
 from orcli.request import encode_request
 from orcli.run import as_stream, ask_once, connected, finish, prepare, print_completion, print_stream
 from orcli.session import Session, live_seconds, session
-from orcli.text import encode
+from orcli.text import compact_json, encode
 from orcli.tools import Outcome, Runner, Tool, check_arguments, describe, failed, load_tools, tool_environment
 from orcli.transcript import Message
 
@@ -194,7 +193,7 @@ def _keep(results: dict[str, str], identity: str, text: str) -> None:
 
 def with_messages(completion: Completion, messages: Sequence[Message]) -> bytes:
     """Give a completion as one line, byte for byte as it came, with the transcript as its member `messages`."""
-    transcript = encode(json.dumps(messages, ensure_ascii=False, separators=(",", ":")))
+    transcript = encode(compact_json(messages))
     return completion.line().rstrip()[:-1].rstrip() + b',"messages":' + transcript + b"}\n"
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 
 from orcli import config, output
 from orcli.answer import Completion
-from orcli.config import Setting
+from orcli.config import Endpoint, Setting
 from orcli.errors import ExitCode, Failed, OrcliError, UsageError
-from orcli.options import LiveOptions, RequestOptions
+from orcli.options import LiveOptions, RequestOptions, RunOptions
 from orcli.process import Signalled, Watch, exit_code_of, release
 from orcli.report import Log, Report, Waiting, open_log, summary, total_usage
 from orcli.retry import Retry
@@ -88,14 +88,40 @@ def session(command: str, options: RequestOptions) -> Iterator[Session]:
     except BaseException as error:
         release()
         if current is not None:
-            if isinstance(error, OrcliError) and report.secret:
-                error.hide(report.secret)
+            report.hide(error)
             _conclude(current, error)
         if (current.json_output if current else options.json_output) and not (current and current.printed):
             write_error_object(error)
         raise
     release()
     _conclude(current, None)
+
+
+@dataclass
+class Opening:
+    """A run that asks in its own way: what it was told, and its voice."""
+
+    report: Report
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    printed: bool = False
+    """stdout has something already, so no error object may follow it."""
+
+
+@contextmanager
+def opening(options: RunOptions) -> Iterator[Opening]:
+    """Read the settings of a run, and end it: its error object under `--json`, however it ends."""
+    run = Opening(Report(options.verbose, options.quiet))
+    try:
+        run.settings = config.load_settings(os.environ, options.env_file)
+        run.report = replace(run.report, secret=config.secret(run.settings))
+        yield run
+    except BaseException as error:
+        release()
+        run.report.hide(error)
+        if options.json_output and not run.printed:
+            write_error_object(error)
+        raise
+    release()
 
 
 def _conclude(current: Session, error: BaseException | None) -> None:
@@ -134,6 +160,14 @@ def check_contradictions(options: RequestOptions) -> None:
     for first, first_value, second, second_value in pairs:
         if first_value not in (None, False) and second_value not in (None, False):
             raise UsageError(f"{first} and {second} contradict each other; use one")
+
+
+def trusted_endpoint(settings: Mapping[str, Setting], report: Report, *, key_needed: bool = True) -> Endpoint:
+    """Give where requests go and the key for it, once what a user should hear about that is said."""
+    endpoint = config.endpoint(settings, key_needed=key_needed)
+    for warning in config.endpoint_warnings(settings):
+        report.warn(warning)
+    return endpoint
 
 
 def chosen_models(given: Sequence[str] | None, settings: Mapping[str, Setting]) -> tuple[str, ...]:

@@ -57,6 +57,11 @@ def _finite(digits: str) -> float:
 _DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 
 
+def compact_json(value: Any) -> str:
+    """Give a value's JSON on one line, without a space that it does not need."""
+    return json.dumps(value, ensure_ascii=False, separators=COMPACT)
+
+
 def json_blocks(value: Any, separators: tuple[str, str] = COMPACT) -> Iterator[str]:
     """Yield the JSON of a value piece by piece, so that a long text in it is not copied at each step of the way.
 

@@ -20,7 +20,6 @@ from orcli.patterns.tool import (
     answered,
     call_ids,
     converse,
-    cost_of,
     pending_calls,
     with_usable_calls,
 )
@@ -405,7 +404,7 @@ class TestConverse:
 
     @pytest.mark.parametrize(("cost", "amount"), [(0.5, 0.5), (1, 1.0), (None, 0.0), ("1", 0.0), (True, 0.0)], ids=repr)
     def test_a_cost_counts_where_it_is_a_number(self, cost: object, amount: float) -> None:
-        assert cost_of(self.completion(cost=cost)) == amount
+        assert self.completion(cost=cost).cost == amount
 
 
 def test_a_forced_choice_is_auto_from_the_second_round_on() -> None:

@@ -208,9 +208,7 @@ class _Run:
     def _judge(self, completion: Completion | None, error: OrcliError | None) -> None:
         """Stop the run where a result says that all further ones would be as bad, or that the cost is reached."""
         if completion is not None:
-            cost = completion.usage.get("cost")
-            if isinstance(cost, (int, float)) and not isinstance(cost, bool):
-                self._cost += cost
+            self._cost += completion.cost
         if isinstance(error, AccountError) and error.status != 403:
             self._stop(error)
         self._failures = self._failures + 1 if isinstance(error, Unavailable) else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,7 @@ from uuid import uuid4
 
 from orcli.answer import Completion
 from orcli.errors import ToolsError, UsageError
-from orcli.text import mended
+from orcli.text import compact_json, mended
 from orcli.transcript import Message, assistant_turn
 
 
@@ -76,15 +75,9 @@ def converse(
             return
         completion = complete(conversation.messages, rounds)
         conversation.completion = completion
-        conversation.cost += cost_of(completion)
+        conversation.cost += completion.cost
         turn = mended(assistant_turn(completion.message))
         conversation.add(with_usable_calls(turn, call_ids(conversation.messages)))
-
-
-def cost_of(completion: Completion) -> float:
-    """Give what a completion cost in USD; 0 where it does not say."""
-    cost = completion.usage.get("cost")
-    return float(cost) if isinstance(cost, (int, float)) and not isinstance(cost, bool) else 0.0
 
 
 def calls_of(message: Message) -> list[Mapping[str, Any]]:
@@ -122,7 +115,7 @@ def _name_and_arguments(call: Mapping[str, Any]) -> tuple[str, str]:
     function = function if isinstance(function, Mapping) else {}
     name, arguments = function.get("name"), function.get("arguments")
     if isinstance(arguments, Mapping):
-        arguments = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+        arguments = compact_json(arguments)
     usable = arguments if isinstance(arguments, str) and arguments.strip() else "{}"
     return name if isinstance(name, str) else "", usable
 
