@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from tests.benchmarks.bench import Bench, print_table
-from tests.benchmarks.measure import Weight, interleaved
+from tests.benchmarks.measure import Weight, interleaved, weigh_apart
 from tests.openrouter import Pause, completion
 
 REQUESTS, SECONDS, JOBS = 1000, 0.1, 64
 ASKS, ASK_JOBS = 96, 8
 SIZES = (1_000, 100_000)
-PEAK = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
-"""
-"""Runs a command from a small process and prints its peak memory in MiB."""
 
 
 def print_batch(bench: Bench) -> None:
@@ -63,7 +55,7 @@ def print_batch(bench: Bench) -> None:
     bench.server.default = completion()
     print_table(
         ["orcli batch", "peak"],
-        [[f"{size:,} lines", f"{_peak(bench, _input(bench.directory, size)):.0f} MiB"] for size in SIZES],
+        [[f"{size:,} lines", f"{_peak(bench, size):.0f} MiB"] for size in SIZES],
     )
 
 
@@ -73,8 +65,7 @@ def _input(directory: Path, size: int) -> Path:
     return path
 
 
-def _peak(bench: Bench, path: Path) -> float:
-    """Give the peak memory of a batch in MiB, told by a parent that is small itself."""
-    command = [sys.executable, "-c", PEAK, "orcli", "batch", str(path)]
-    run = subprocess.run(command, env=bench.environment, capture_output=True, text=True, check=True)
-    return float(run.stdout)
+def _peak(bench: Bench, size: int) -> float:
+    """Give the peak memory of a batch of so many lines in MiB."""
+    command = ["orcli", "batch", str(_input(bench.directory, size))]
+    return weigh_apart(command, bench.environment, bench.directory).memory

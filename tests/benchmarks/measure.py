@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
+from typing import IO
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,37 @@ def weigh(command: Sequence[str], environment: Mapping[str, str], directory: str
     if process.returncode != code:
         raise RuntimeError(f"{command} ended with {process.returncode}")
     return Weight(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+WEIGH = """
+import os, sys
+child = os.fork()
+if not child:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.execvp(sys.argv[1], sys.argv[1:])
+_, status, usage = os.wait4(child, 0)
+print(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+"""Runs a command from a small process, since the kernel counts what a process held before it became the command."""
+
+
+def weigh_apart(
+    command: Sequence[str], environment: Mapping[str, str], directory: Path, stdin: IO[bytes] | None = None
+) -> Weight:
+    """Run a command as `weigh` does, from a process so small that the peak is the command's own."""
+    began = time.perf_counter()
+    run = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", WEIGH, *command],
+        stdin=stdin or subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=directory,
+        check=True,
+    )
+    processor, memory = map(float, run.stdout.split())
+    return Weight(time.perf_counter() - began, processor, memory)
 
 
 def interleaved(runs: Mapping[str, Run], times: int) -> dict[str, Weight]:

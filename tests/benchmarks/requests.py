@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,22 +10,11 @@ from statistics import median
 
 from tests import samples
 from tests.benchmarks.bench import Bench, print_table
+from tests.benchmarks.measure import weigh_apart
 from tests.openrouter import completion
 
 TIMES = 5
 TEXT_BYTES, MESSAGES, IMAGE_BYTES = 20_000_000, 2_000, 15_000_000
-
-WEIGH = """
-import os, sys
-child = os.fork()
-if not child:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    os.execvp(sys.argv[1], sys.argv[1:])
-_, status, usage = os.wait4(child, 0)
-print(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
-sys.exit(os.waitstatus_to_exitcode(status))
-"""
-"""Runs a command from a small process, since the kernel counts what a process held before it became the command."""
 
 BARE = """
 import base64, http.client, json, sys, urllib.parse
@@ -99,15 +86,6 @@ def _weigh(command: Sequence[str], directory: Path, form: str, environment: Mapp
         talk = (directory / "messages").read_bytes() if form == "messages" else b""
         (directory / "talk").write_bytes(talk)
         with open(directory / form, "rb") as given:
-            run = subprocess.run(
-                [sys.executable, "-I", "-S", "-c", WEIGH, *command],
-                stdin=given,
-                capture_output=True,
-                text=True,
-                env=environment,
-                cwd=directory,
-                check=True,
-            )
-        processor, memory = map(float, run.stdout.split())
-        costs.append(Cost(processor * 1000, memory))
+            weight = weigh_apart(command, environment, directory, given)
+        costs.append(Cost(weight.processor * 1000, weight.memory))
     return Cost(median(cost.processor for cost in costs), median(cost.memory for cost in costs))
