@@ -5,10 +5,16 @@ from __future__ import annotations
 import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orcli.errors import Incomplete, OrcliError, Refused, ToolsError, Unavailable, from_api, one_line, provider_words
 from orcli.text import compact_json, encode, load_json
+
+if TYPE_CHECKING:
+    from typing import TypeGuard
+
+_MOST = 1e15
+"""Beyond it an amount of tokens or of USD is none."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +72,24 @@ class Completion:
         return usage if isinstance(usage, Mapping) else {}
 
     @property
+    def spent(self) -> dict[str, float]:
+        """The tokens and the cost in USD that `usage` tells, without what no request can take."""
+        amounts = {name: self.usage.get(name) for name in ("prompt_tokens", "completion_tokens", "cost")}
+        return {name: amount for name, amount in amounts.items() if _is_amount(amount)}
+
+    @property
     def cost(self) -> float:
         """What it cost in USD; 0 where it does not say."""
-        cost = self.usage.get("cost")
-        return float(cost) if isinstance(cost, (int, float)) and not isinstance(cost, bool) else 0.0
+        return self.spent.get("cost", 0.0)
 
     def line(self) -> bytes:
         """Give the object as one line, byte for byte as it came but for line ends."""
         body = self.body or encode(compact_json(self.object))
         return as_line(body)
+
+
+def _is_amount(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _MOST
 
 
 def as_line(data: bytes) -> bytes:

@@ -123,14 +123,9 @@ class Waiting:
             output.write_stderr(_ERASE.encode())
 
 
-def total_usage(before: Mapping[str, float], usage: Mapping[str, Any]) -> dict[str, float]:
+def added(before: Mapping[str, float], spent: Mapping[str, float]) -> dict[str, float]:
     """Add a request's tokens and cost to those of the requests before it, as far as it tells them."""
-    total = dict(before)
-    for name in ("prompt_tokens", "completion_tokens", "cost"):
-        amount = usage.get(name)
-        if isinstance(amount, (int, float)) and not isinstance(amount, bool):
-            total[name] = total.get(name, 0) + amount
-    return total
+    return {**before, **{name: before.get(name, 0) + amount for name, amount in spent.items()}}
 
 
 def summary(

@@ -25,7 +25,7 @@ from orcli.patterns.batch import Limits, batch
 from orcli.process import ENDING_SIGNALS, DeadlinePassed, Signalled, exit_code_of, release, when_reader_gone
 from orcli.progress import Progress
 from orcli.records import Defaults, Job, custom_id_of, make_job, read_line, result_line
-from orcli.report import Log, Report, amounts, open_log, total_usage
+from orcli.report import Log, Report, added, amounts, open_log
 from orcli.results import Ids, ResultFile, open_results
 from orcli.run import read_parameters, read_system, served
 from orcli.session import chosen_models, chosen_retries, chosen_seconds, opening, setting_text
@@ -203,7 +203,7 @@ def count(run: Batch, completion: Completion | None, error: OrcliError | None) -
     run.done += 1
     run.failed += error is not None
     if completion is not None:
-        run.spent = total_usage(run.spent, completion.usage)
+        run.spent = added(run.spent, completion.spent)
     run.progress.advance(run.done, run.failed, run.spent)
 
 

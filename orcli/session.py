@@ -14,7 +14,7 @@ from orcli.config import Endpoint, Setting
 from orcli.errors import ExitCode, Failed, OrcliError, UsageError
 from orcli.options import LiveOptions, RequestOptions, RunOptions
 from orcli.process import Signalled, Watch, exit_code_of, release
-from orcli.report import Log, Report, Waiting, open_log, summary, total_usage
+from orcli.report import Log, Report, Waiting, added, open_log, summary
 from orcli.retry import Retry
 
 
@@ -49,7 +49,7 @@ class Session:
         now = time.monotonic()
         if self.completion is not None:
             self.log_request(ExitCode.OK)
-            self.spent = total_usage(self.spent, self.completion.usage)
+            self.spent = added(self.spent, self.completion.spent)
             self.before, self.completion = self.completion, None
         self.began_at = self.began_at or now
         self.sent_at = now
@@ -129,7 +129,7 @@ def _conclude(current: Session, error: BaseException | None) -> None:
     if last is not None and current.began_at is not None:
         first = None if current.text_at is None else current.text_at - current.began_at
         seconds = time.monotonic() - current.began_at
-        spent = current.spent if current.completion is None else total_usage(current.spent, current.completion.usage)
+        spent = current.spent if current.completion is None else added(current.spent, current.completion.spent)
         current.report.detail(summary(last, current.model, spent, seconds, first))
     current.log_request(exit_code_of(error))
 
