@@ -117,9 +117,9 @@ def parse_completion(body: bytes, retry_after: float | None = None) -> Completio
         raise Unavailable("the server answered 200 with an empty body; try later")
     try:
         value = load_json(body)
-    except ValueError:
+    except ValueError as reason:
         if body.lstrip()[:1] == b"{":
-            raise Incomplete("the answer broke off: its JSON is not whole; try again") from None
+            raise Incomplete(f"{_why_unread(reason)}; try again") from None
         page = body.lstrip()[:1] == b"<"
         words = "a gateway's page" if page else one_line(body[:200].decode("utf-8", "replace"))
         raise Unavailable(
@@ -132,6 +132,13 @@ def parse_completion(body: bytes, retry_after: float | None = None) -> Completio
         error = value.get("error")
         raise from_api(error if error else {"message": "the answer has no choices"}, retry_after=retry_after)
     return Completion(value, body if _is_plain(body) else b"")
+
+
+def _why_unread(error: ValueError) -> str:
+    """Say why an answer's JSON was not read: a subclass tells where it breaks off, ValueError itself what it holds."""
+    if type(error) is ValueError:
+        return f"the answer cannot be read: {one_line(str(error)).partition(';')[0]}"
+    return "the answer broke off: its JSON is not whole"
 
 
 def _is_plain(body: bytes) -> bool:

@@ -13,18 +13,25 @@ COMPACT = (",", ":")
 SPACED = (", ", ": ")
 """What separates items, and keys from values."""
 _BLOCK = 1 << 16
+_DEEPEST = 200
+_TOO_DEEP = "nested too deeply"
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
 def load_json(text: str | bytes) -> Any:
-    """Parse strict JSON: ValueError for NaN, Infinity, a number beyond a float, and nesting too deep to read."""
+    """Parse strict JSON: ValueError for NaN, Infinity, a number beyond a float, and nesting too deep to work with."""
     try:
         if isinstance(text, str):
-            return json.loads(text, parse_constant=_refuse, parse_float=_finite)
-        # What comes as bytes may be one of many chunks: to make a decoder for each takes half as long as to read it.
-        return _DECODER.decode(text.decode(json.detect_encoding(text), "surrogatepass"))
+            value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        else:
+            # It may be one of many chunks: to make a decoder for each takes half as long as to read it.
+            text = text.decode(json.detect_encoding(text), "surrogatepass")
+            value = _DECODER.decode(text)
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        raise ValueError(_TOO_DEEP) from None
+    if text.count("[") + text.count("{") > _DEEPEST:
+        _check_depth(value)
+    return value
 
 
 def load_json_part(text: str, start: int, end: int) -> Any:
@@ -32,10 +39,27 @@ def load_json_part(text: str, start: int, end: int) -> Any:
     try:
         value, stop = _DECODER.raw_decode(text, _after_space(text, start))
         if stop <= end <= _after_space(text, stop):
+            _check_depth(value)
             return value
     except (ValueError, RecursionError):
         pass
     return load_json(text[start:end])
+
+
+def _check_depth(value: Any) -> None:
+    """Raise ValueError for nesting that one interpreter could read and the next could not, nor any write again."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        if not level:
+            return
+        inner: list[Any] = []
+        for item in level:
+            if isinstance(item, list):
+                inner += item
+            elif isinstance(item, dict):
+                inner += item.values()
+        level = inner
+    raise ValueError(_TOO_DEEP)
 
 
 def _after_space(text: str, start: int) -> int:

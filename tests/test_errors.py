@@ -314,7 +314,12 @@ INSIDE_200 = [
     row("200 is no gzip", raw(200, {"Content-Encoding": "gzip"}, b"{}"), 4,
         "the connection broke: Error -3 while decompressing data: incorrect header check; try again"),
     row("200 half an object", raw(body=b'{"id":"gen-1","choices":[{"mess'), 5, NOT_WHOLE),
-    row("200 too deep", raw(body=b'{"a":' + b"[" * 100_000), 5, NOT_WHOLE),
+    row(
+        "200 too deep",
+        raw(body=b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
+        5,
+        "the answer cannot be read: nested too deeply; try again",
+    ),
     row("200 cut", completion().with_(cut_after=100), 5,
         "the answer broke off: the connection broke: peer closed connection without sending complete message body "
         f"(received 100 bytes, expected {len(completion().body)}); try again"),
@@ -505,10 +510,10 @@ def test_json_passes_the_bytes_of_a_completion_through_on_one_line(
     assert (text.code, text.stdout, text.stderr) == (0, "Hé😀/\n", "")
 
 
-def test_an_error_nested_beyond_what_can_be_copied_is_still_an_error_of_the_api(
+def test_an_error_nested_deeper_than_it_is_shown_is_still_an_error_of_the_api(
     orcli: Orcli, openrouter: OpenRouter
 ) -> None:
-    openrouter.reply(error(400, body=nested(800)))
+    openrouter.reply(error(400, body=nested(150)))
 
     result = orcli("ask", "--json", "hi")
 

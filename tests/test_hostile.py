@@ -175,6 +175,7 @@ def test_a_wrong_type_anywhere_in_an_error(forks: Forks, openrouter: OpenRouter,
     assert "\n".join(found) == ""
 
 
+HELLO = raw(body=encoded(COMPLETION))
 SHORT = [
     {"choices": [{"delta": {"content": "Grü"}}]},
     {"choices": [{"delta": {"content": "ße."}}]},
@@ -231,6 +232,49 @@ def test_a_stream_in_pieces_that_end_at_every_byte(forks: Forks, openrouter: Ope
         result = forks("stream", "-n", "hi")
         if (result.code, result.stdout, result.stderr) != (0, "Grüße.\n", ""):
             found.append(f"{border}: {result}")
+
+    assert "\n".join(found) == ""
+
+
+def deep(depth: int) -> bytes:
+    return b"[" * depth + b"]" * depth
+
+
+@pytest.mark.parametrize(("depth", "read"), [(190, True), (300, False), (990, False), (100_000, False)])
+def test_json_nested_deep_is_used_or_told_by_its_name(
+    forks: Forks, orcli: Orcli, openrouter: OpenRouter, depth: int, read: bool
+) -> None:
+    message = b'{"role": "user", "content": "hi", "x": %s}' % deep(depth)
+    schema = b'{"type": "object", "x": %s}' % deep(depth)
+    whole = b'{"choices": [{"finish_reason": "stop", "message": {"content": "hi", "x": %s}}]}' % deep(depth)
+    events = [
+        b'data: {"choices": [{"finish_reason": "stop", "delta": {"content": "hi", "images": [%s]}}]}\n\n' % deep(depth),
+        DONE,
+    ]
+    orcli.file("messages", message)
+    orcli.file("requests", b'{"messages": [%s]}' % message)
+    orcli.file("schema", schema)
+    orcli.file("tools", b'[{"type": "function", "function": {"name": "f", "parameters": %s}}]' % schema)
+    found = []
+    for arguments, reply, code in [
+        (["ask", "-n", "hi"], raw(body=whole), 5),
+        (["ask", "-n", "--json", "--log", "log", "hi"], raw(body=whole), 5),
+        (["ask", "-n", "-c", f"conversation {depth}", "hi"], raw(body=whole), 5),
+        (["tool", "-n", *TOOLS, "hi"], raw(body=whole), 5),
+        (["batch", "--lines", "hi"], raw(body=whole), 9),
+        (["stream", "-n", "hi"], stream(*events, done=False), 4),
+        (["tool", "-n", "--stream", *TOOLS, "hi"], stream(*events, done=False), 4),
+        (["ask", "--messages", "messages"], HELLO, 2),
+        (["ask", "-n", "-c", "messages", "hi"], HELLO, 2),
+        (["batch", "requests"], HELLO, 9),
+        (["ask", "-n", "--schema", "schema", "hi"], HELLO, 2),
+        (["tool", "-n", "--tools", "tools", "hi"], HELLO, 2),
+        (["ask", "-n", "-p", f"x={deep(min(depth, 50_000)).decode()}", "hi"], HELLO, 2),
+    ]:
+        openrouter.default = reply
+        result = forks(*arguments, stdin=b"a\n")
+        expected = (7 if "--schema" in arguments else 0) if read else code
+        found += [f"{words}: {result}" for words in faults(result, [expected])]
 
     assert "\n".join(found) == ""
 

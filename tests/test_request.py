@@ -429,7 +429,11 @@ BROKEN_SCHEMAS = [
     pytest.param('{"$ref": "#/$defs/gone"}', None, id="inline, a reference to nothing"),
     pytest.param('{"$schema": "http://example.com/nonsense"}', None, id="inline, an unknown dialect"),
     pytest.param('{"const": "\\ud83d"}', None, id="inline, half a surrogate pair"),
-    pytest.param('{"not":' * 500 + "{}" + "}" * 500, None, id="inline, deep"),
+    pytest.param(
+        '{"not":' * 500 + "{}" + "}" * 500,
+        "--schema is not JSON: nested too deeply; give a JSON Schema object",
+        id="inline, deep",
+    ),
     pytest.param("true", "cannot read true: No such file or directory; check the path", id="a missing file"),
     pytest.param(".", "cannot read .: Is a directory; check the path", id="a directory"),
     pytest.param("list.json", "list.json is no JSON Schema: it must be an object", id="a file with a list"),
