@@ -56,7 +56,7 @@ def places(value: Any, start: Place = ()) -> Iterator[Place]:
             yield from places(member, (*start, index))
 
 
-def changed(value: Any, place: Place, wrong: Any) -> Any:
+def replaced(value: Any, place: Place, wrong: Any) -> Any:
     """Copy a JSON value with another value in one place."""
     if not place:
         return None if wrong is MISSING else wrong
@@ -73,7 +73,7 @@ def changed(value: Any, place: Place, wrong: Any) -> Any:
 
 def wrong_anywhere(value: Any) -> list[tuple[Place, Any, Any]]:
     """Give each place, what is put there, and the whole with it."""
-    return [(place, wrong, changed(value, place, wrong)) for place in places(value) for wrong in WRONG]
+    return [(place, wrong, replaced(value, place, wrong)) for place in places(value) for wrong in WRONG]
 
 
 def some(cases: Sequence[T]) -> Sequence[T]:

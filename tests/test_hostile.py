@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests import samples
 from tests.command import Orcli
 from tests.forks import Forks
-from tests.hostile import THOROUGHNESS, encoded, faults, some, wrong_anywhere
+from tests.hostile import THOROUGHNESS, encoded, faults, replaced, some, wrong_anywhere
 from tests.openrouter import DONE, Object, OpenRouter, raw, stream, verbatim
 
 CODES = (0, 2, 3, 4, 5, 6, 7, 8)
@@ -344,5 +344,143 @@ def test_any_head_and_any_body(forks: Forks, openrouter: OpenRouter, command: st
         codes = (0, 3, 4, 9) if command == "batch" else (0, 2, 3, 4, 5)
         assert faults(result, codes) == []
         assert command in ("models", "batch") or answered == (result.code == 0) or result.code == 5
+
+    check()
+
+
+TEXTS = st.text(max_size=6) | st.sampled_from(
+    ["\ud83d", "\x00", "\x1b[31m", "NaN", "1e999", "9" * 5000, "true", "{", "[[", '"']
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=5,
+)
+HOSTILE_SETTINGS = settings(
+    max_examples=60 * THOROUGHNESS, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+MESSAGES: list[Any] = [
+    {"role": "system", "content": "s"},
+    {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "u"}}]},
+    {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+    },
+    {"role": "tool", "name": "f", "tool_call_id": "call_1", "content": "1"},
+]
+DEFINITION: list[Any] = [
+    {
+        "type": "function",
+        "function": {
+            "name": "f",
+            "description": "d",
+            "parameters": {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]},
+        },
+    }
+]
+BATCH_LINE: Object = {
+    "custom_id": "a",
+    "method": "POST",
+    "url": "/v1/chat/completions",
+    "body": {"model": "a/b", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5},
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "arguments", "codes"),
+    [
+        pytest.param(MESSAGES, ["ask", "--messages", "-"], (0, 2), id="messages"),
+        pytest.param(MESSAGES, ["tool", *TOOLS, "--messages", "-", "--json"], (0, 2), id="messages of tool"),
+        pytest.param(
+            MESSAGES[:3],
+            ["tool", *TOOLS, "--messages", "-", "--result", "call_1=2"],
+            (0, 2),
+            id="a call and its result",
+        ),
+        pytest.param(DEFINITION, ["tool", "--tools", "/dev/stdin", "hi"], (0, 2), id="tools"),
+        pytest.param(
+            DEFINITION[0]["function"]["parameters"], ["ask", "--schema", "/dev/stdin", "hi"], (2, 7), id="schema"
+        ),
+        pytest.param(BATCH_LINE, ["batch"], (0, 9), id="batch"),
+    ],
+)
+def test_a_wrong_type_anywhere_in_what_is_read(
+    forks: Forks, openrouter: OpenRouter, value: Any, arguments: list[str], codes: tuple[int, ...]
+) -> None:
+    openrouter.default = HELLO
+    found = []
+    for place, wrong, changed in some(wrong_anywhere(value)):
+        before = len(openrouter.requests)
+        result = forks(*arguments, stdin=encoded(changed) + b"\n")
+        trouble = faults(result, codes)
+        if result.code == 2 and len(openrouter.requests) > before:
+            trouble.append("asked in spite of the mistake")
+        found += [f"{place} {wrong!r}: {words}: {result}" for words in trouble]
+
+    assert "\n".join(found) == ""
+
+
+def test_any_parameter(forks: Forks, openrouter: OpenRouter) -> None:
+    openrouter.default = HELLO
+
+    @HOSTILE_SETTINGS
+    @given(
+        key=TEXTS | st.sampled_from(["a.b", "a..b", ".", "messages", "model.x", "stream", "tools"]), value=TEXTS | JSON
+    )
+    def check(key: str, value: Any) -> None:
+        text = value if isinstance(value, str) else json.dumps(value)
+        words = f"{key}={text}".replace("\0", "")
+        try:
+            words.encode()
+        except UnicodeEncodeError:
+            words = words.encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape")
+        assert faults(forks("ask", "-n", "-p", words, "hi"), (0, 2)) == []
+
+    check()
+
+
+def test_any_arguments_of_a_call_and_any_result_of_a_tool(forks: Forks, orcli: Orcli, openrouter: OpenRouter) -> None:
+    orcli.file("defined.json", json.dumps(DEFINITION))
+    tool = ["tool", "-n", "-v", "--tools", "defined.json", "--exec", "f=cat result", "hi"]
+
+    @HOSTILE_SETTINGS
+    @given(arguments=TEXTS | JSON | st.builds(lambda value: {"a": value}, JSON), output=st.binary(max_size=30))
+    def check(arguments: Any, output: bytes) -> None:
+        orcli.file("result", output)
+        text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+        called = encoded(replaced(CALLS, ("choices", 0, "message", "tool_calls", 0, "function", "arguments"), text))
+        openrouter.reply(raw(body=called))
+        openrouter.default = HELLO
+        result = forks(*tool)
+        assert (faults(result, (0,)), result.stdout) == ([], "Hello.\n")
+        assert openrouter.requests[-1].json["messages"][-1]["tool_call_id"] == "call_1"
+
+    check()
+
+
+def test_any_bytes_that_are_read(forks: Forks, openrouter: OpenRouter) -> None:
+    openrouter.default = HELLO
+    starts = [
+        b"",
+        samples.PNG[:30],
+        b"GIF89a",
+        b"RIFF\x00\x00\x00\x00WEBP",
+        b"%PDF-1.",
+        b"\xff\xd8\xff",
+        b"\xef\xbb\xbf",
+        b'{"',
+    ]
+
+    @HOSTILE_SETTINGS
+    @given(start=st.sampled_from(starts), data=st.binary(max_size=40))
+    def check(start: bytes, data: bytes) -> None:
+        for arguments, codes in [
+            (["ask"], (0, 2)),
+            (["vision", "hi", "-"], (0, 2)),
+            (["ask", "--messages", "-"], (0, 2)),
+            (["batch"], (0, 9)),
+        ]:
+            assert faults(forks(*arguments, stdin=start + data), codes) == []
 
     check()
