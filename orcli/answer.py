@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orcli.errors import Incomplete, OrcliError, Refused, ToolsError, Unavailable, from_api, one_line, provider_words
+from orcli.errors import (
+    WORDS,
+    Incomplete,
+    OrcliError,
+    Refused,
+    ToolsError,
+    Unavailable,
+    from_api,
+    one_line,
+    provider_words,
+)
 from orcli.text import compact_json, encode, load_json
 
 if TYPE_CHECKING:
@@ -200,7 +210,7 @@ def verdict(outcome: Outcome, *, tools: bool = False, whole: bool = False) -> Or
         failure = from_api(error)
         return _after_content(failure, error) if outcome.came or outcome.images else failure
     if outcome.refusal:
-        return Refused(f"the model refused: {one_line(outcome.refusal)}; change the prompt")
+        return Refused(f"the model refused: {one_line(outcome.refusal, WORDS)}; change the prompt")
     if reason == "content_filter":
         return Refused("a content filter stopped the answer; change the prompt")
     if outcome.tool_calls and not tools:
@@ -222,7 +232,7 @@ def _after_content(failure: OrcliError, error: object) -> OrcliError:
     """Turn a failure that struck after text had come into Incomplete; a refusal stays one."""
     if isinstance(failure, Refused):
         return failure
-    words = provider_words(error) if isinstance(error, Mapping) else one_line(str(error))
+    words = provider_words(error) if isinstance(error, Mapping) else one_line(str(error), WORDS)
     shown = dict(failure.error or {})
     if not (isinstance(error, Mapping) and error.get("code") is not None):
         shown["code"] = Incomplete.code.name.lower()

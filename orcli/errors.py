@@ -246,7 +246,7 @@ def provider_words(error: Mapping[str, Any]) -> str:
         words = f"{words} ({', '.join(str(reason) for reason in reasons)})"
     if isinstance(provider, str) and provider and provider not in words:
         words = f"{provider}: {words}" if words else provider
-    return one_line(words)
+    return one_line(words, WORDS)
 
 
 def _innermost_message(value: object, depth: int = 0) -> str:
@@ -316,6 +316,10 @@ def without(value: Any, secret: str) -> Any:
     if isinstance(value, list):
         return [without(item, secret) for item in value]
     return value
+
+
+WORDS = 480
+"""Characters that another's words may take of a line, so that what to do has its place after them."""
 
 
 def one_line(text: str, limit: int = 600) -> str:

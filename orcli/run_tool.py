@@ -10,7 +10,7 @@ from typing import Any
 
 from orcli import config, output
 from orcli.answer import Completion, has_calls
-from orcli.errors import ToolsError, UsageError, one_line
+from orcli.errors import WORDS, ToolsError, UsageError, one_line
 from orcli.inputs import Given, Reader, argument_text, read_text
 from orcli.local import check_tools
 from orcli.options import ToolOptions
@@ -241,7 +241,7 @@ def call_fault(call: Call, tools: Mapping[str, Tool]) -> str | None:
 def _stop_at_fault(calls: Sequence[Call], faults: Sequence[str | None]) -> None:
     for call, fault in zip(calls, faults, strict=True):
         if fault is not None:
-            raise ToolsError(f"{call.name or 'a call'} failed under --strict: {one_line(fault)}; see -v")
+            raise ToolsError(f"{call.name or 'a call'} failed under --strict: {one_line(fault, WORDS)}; see -v")
 
 
 def _job(runner: Runner, tools: Mapping[str, Tool], call: Call, fault: str | None) -> Callable[[], Outcome]:
