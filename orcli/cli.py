@@ -88,7 +88,7 @@ def _conclude(error: BaseException | None) -> int:
     if isinstance(error, OrcliError):
         output.report(error.message)
     elif isinstance(error, process.DeadlinePassed):
-        output.report("the deadline has passed; raise --timeout (ORCLI_TIMEOUT), 0 is none")
+        output.report(f"the deadline has passed; {error.advice}")
     elif error is not None and not isinstance(error, process.Signalled):
         output.report(f"internal error: {_place(error)}; please report it")
     return process.exit_code_of(error)

@@ -33,7 +33,7 @@ class Accumulator:
         self._reasoning: list[str] = []
         self._refusal = ""
         self._reasoned = False
-        self._details: list[dict[str, Any]] = []
+        self._details: list[dict[str, Any]] | None = None
         self._lists: dict[str, list[Any]] = {}
         self._calls: list[dict[str, Any]] = []
         self._has_calls = False
@@ -98,6 +98,7 @@ class Accumulator:
                 self._lists.setdefault(key, []).extend(items)
         details = delta.get("reasoning_details")
         if isinstance(details, list):
+            self._details = [] if self._details is None else self._details
             for detail in details:
                 if isinstance(detail, Mapping):
                     _add_detail(self._details, detail)
@@ -134,11 +135,11 @@ class Accumulator:
             message["refusal"] = self._refusal
         if self._calls:
             message["tool_calls"] = self._calls
-        details = [
-            detail for detail in self._details if detail.get("type") != "reasoning.encrypted" or detail.get("data")
-        ]
-        if details:
-            message["reasoning_details"] = details
+        if self._details is not None:
+            # An empty list is one too: DeepSeek wants it back.
+            message["reasoning_details"] = [
+                detail for detail in self._details if detail.get("type") != "reasoning.encrypted" or detail.get("data")
+            ]
         message.update({key: items for key, items in self._lists.items() if items})
         choice = {
             "index": 0,

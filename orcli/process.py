@@ -36,7 +36,11 @@ class Signalled(BaseException):
 
 
 class DeadlinePassed(BaseException):
-    """The wall clock of `--timeout` has run out."""
+    """The wall clock of `--timeout` has run out; `advice` is what to do."""
+
+    def __init__(self, advice: str = "raise --timeout (ORCLI_TIMEOUT), 0 is none") -> None:
+        super().__init__(advice)
+        self.advice = advice
 
 
 class Stalled(BaseException):

@@ -104,7 +104,9 @@ def prepare(options: BatchOptions, settings: Mapping[str, Setting], report: Repo
     log_name = options.log or setting_text(settings, "ORCLI_LOG")
     log = open_log(log_name) if log_name and not options.dry_run else None
     ids = Ids()
-    results = open_results(options.results, ids) if options.results is not None else None
+    results = None
+    if options.results is not None and (os.path.exists(options.results) or not options.dry_run):
+        results = open_results(options.results, ids)
     # Where results go to a terminal they are the progress.
     shown = results is None and os.isatty(output.STDOUT)
     progress = Progress(wanted=not (report.quiet or options.dry_run or shown), total=size_of(names))
@@ -235,7 +237,7 @@ async def ask_all(run: Batch, endpoint: Endpoint) -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, end, Signalled(number))
     if run.seconds:
-        loop.call_later(run.began + run.seconds - time.monotonic(), end, DeadlinePassed())
+        loop.call_later(run.began + run.seconds - time.monotonic(), end, DeadlinePassed("raise --timeout"))
 
     def tell() -> None:
         loop.call_soon_threadsafe(end, Signalled(signal.SIGPIPE))

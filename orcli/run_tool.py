@@ -169,17 +169,22 @@ def for_round(fields: Mapping[str, Any], rounds: int) -> dict[str, Any]:
 
 def _results(options: ToolOptions, earlier: Sequence[Message], reader: Reader, by_hand: bool) -> list[Message]:
     results: dict[str, str] = {}
+    pending = [call.id for call in pending_calls(earlier)]
     for assignment in options.result or ():
-        identity, text = _assignment(assignment, "--result")
+        identity, text = _assignment(assignment, "--result", pending)
         _keep(results, identity, argument_text(text, f"--result {identity}") if text else "")
     for assignment in options.result_file or ():
-        identity, name = _assignment(assignment, "--result-file")
+        identity, name = _assignment(assignment, "--result-file", pending)
         _keep(results, identity, read_text(name, reader))
     return answered(earlier, results, all_of_them=by_hand)
 
 
-def _assignment(assignment: str, option: str) -> tuple[str, str]:
+def _assignment(assignment: str, option: str, pending: Sequence[str]) -> tuple[str, str]:
+    """Split ID=VALUE; a pending call's id may hold a `=` itself."""
     identity, equals, value = assignment.partition("=")
+    for known in sorted(pending, key=len):
+        if assignment.startswith(f"{known}="):
+            identity, value = known, assignment[len(known) + 1 :]
     if not equals or not identity:
         raise UsageError(f"{option} {assignment!r} has no '='; give ID=VALUE")
     return identity, value

@@ -360,6 +360,12 @@ class TestFilesOfResults:
         assert [json.loads(line)["custom_id"] for line in result.stdout.splitlines()] == ["2"]
         assert len(openrouter.requests) == 2
 
+    def test_a_dry_run_makes_no_file(self, orcli: Orcli, openrouter: OpenRouter) -> None:
+        result = orcli("batch", "--dry-run", "-o", "out", stdin=prompts("a"))
+
+        assert (result.code, len(result.stdout.splitlines()), result.stderr) == (0, 1, "")
+        assert not (orcli.work / "out").exists()
+
     def test_results_of_a_pipe_are_a_file_to_go_on_with(self, orcli: Orcli, openrouter: OpenRouter) -> None:
         openrouter.reply(echo, error(400))
         orcli.file("in", prompts("a", "b"))

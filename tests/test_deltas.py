@@ -53,6 +53,11 @@ def test_add_gives_the_text_and_the_reasoning_of_each_chunk() -> None:
     assert accumulator.add(bare(content=None)) == ("", "")
 
 
+def test_details_that_came_empty_are_there_and_others_are_not() -> None:
+    assert details([], []) == []
+    assert details() is None
+
+
 def test_the_text_is_joined_as_it_came() -> None:
     assert message(chunk(""), chunk(" a\n"), chunk(None), chunk("\tb "), chunk("")) == {
         "role": "assistant",

@@ -781,6 +781,19 @@ class TestByHand:
             {"role": "assistant", "content": "Done."},
         ]
 
+    def test_the_id_of_a_call_may_hold_what_parts_it_from_its_result(self, f: Orcli, openrouter: OpenRouter) -> None:
+        calls = [tool_call(identity, "f", "{}") for identity in ("a", "a=b", "a=b=")]
+        f.file("turn.json", json.dumps([{"role": "assistant", "content": None, "tool_calls": calls}]))
+        options = ["--result", "a=b===1", "--result", "a=b=2=3", "--result", "a=4"]
+
+        result = f("tool", "--tools", "f.json", "--messages", "turn.json", *options)
+
+        assert (result.code, result.stderr) == (0, "")
+        told = [
+            (message["tool_call_id"], message["content"]) for message in openrouter.requests[0].json["messages"][1:]
+        ]
+        assert told == [("a", "4"), ("a=b", "2=3"), ("a=b=", "=1")]
+
     def test_a_prompt_follows_the_results(self, f: Orcli, openrouter: OpenRouter) -> None:
         f.file("turn.json", json.dumps(MESSAGES_F))
 
