@@ -73,9 +73,18 @@ def catch_signals() -> None:
             signal.signal(number, _raise_signalled)
 
 
+class _Again:
+    """The alarm's handler once a signal came: a destructor may have swallowed it, so it raises it again."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __call__(self, number: int, frame: FrameType | None) -> NoReturn:
+        _raise_signalled(self._number, frame)
+
+
 def _raise_signalled(number: int, frame: FrameType | None) -> NoReturn:
-    # A destructor swallows what is raised in it, so the alarm raises again until the boundary calls release().
-    signal.signal(signal.SIGALRM, lambda *_: _raise_signalled(number, None))
+    signal.signal(signal.SIGALRM, _Again(number))
     signal.setitimer(signal.ITIMER_REAL, _REPEAT_SECONDS, _REPEAT_SECONDS)
     raise Signalled(number)
 
@@ -125,7 +134,8 @@ class Watch:
 
     def start(self) -> None:
         """Let the deadline's clock run, from the beginning or on from where it stood."""
-        signal.signal(signal.SIGALRM, self._on_alarm)
+        if not isinstance(signal.getsignal(signal.SIGALRM), _Again):
+            signal.signal(signal.SIGALRM, self._on_alarm)
         if self.seconds and self._ends is None:
             self._ends = time.monotonic() + self._left
         self._arm()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -62,6 +64,31 @@ def wait_begun(process: Process) -> None:
         caught = int(status.partition("SigCgt:")[2].split()[0], 16)
         if caught >> (signal.SIGTERM - 1) & 1:
             return
+
+
+SWALLOWING = """
+import os, signal, time
+from orcli import process
+
+class Grave:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+process.catch_signals()
+Grave()
+process.Watch(0).start()
+try:
+    time.sleep(60)
+except process.Signalled as signalled:
+    process.release()
+    process.end_by(signalled.number)
+"""
+
+
+def test_a_signal_that_a_destructor_swallowed_before_the_clock_ran_is_not_lost() -> None:
+    run = subprocess.run([sys.executable, "-c", SWALLOWING], capture_output=True, timeout=30, check=False)
+
+    assert (run.returncode, run.stdout, run.stderr) == (-signal.SIGTERM, b"", b"")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
