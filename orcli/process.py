@@ -77,10 +77,12 @@ class _Again:
     """The alarm's handler once a signal came: a destructor may have swallowed it, so it raises it again."""
 
     def __init__(self, number: int) -> None:
-        self._number = number
+        self.number = number
+        self.released = False
 
-    def __call__(self, number: int, frame: FrameType | None) -> NoReturn:
-        _raise_signalled(self._number, frame)
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if not self.released:
+            _raise_signalled(self.number, frame)
 
 
 def _raise_signalled(number: int, frame: FrameType | None) -> NoReturn:
@@ -92,7 +94,11 @@ def _raise_signalled(number: int, frame: FrameType | None) -> NoReturn:
 def release() -> None:
     """Stop raising: from here on a signal ends the process by its default action."""
     signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    handler = signal.getsignal(signal.SIGALRM)
+    if isinstance(handler, _Again):
+        handler.released = True
+    else:
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
     for number in ENDING_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
@@ -244,14 +250,23 @@ def interruptible(function: Callable[[], T]) -> T:
 
 
 def ending(error: BaseException) -> BaseException:
-    """Give the signal or deadline under an exception that only came of it, as where it struck inside a lock."""
-    if not isinstance(error, (OrcliError, Signalled, DeadlinePassed)):
+    """Give the signal or deadline that an exception only came of, as where it struck inside a lock or an import.
+
+    It keeps the exception: what that holds, such as a coroutine that never began, would complain when it is let go.
+    """
+    handler = signal.getsignal(signal.SIGALRM)
+    came: BaseException | None = Signalled(handler.number) if isinstance(handler, _Again) else None
+    if came is None and not isinstance(error, (OrcliError, DeadlinePassed)):
         cause: BaseException | None = error
         for _ in range(16):
             cause = cause and cause.__context__
             if isinstance(cause, (Signalled, DeadlinePassed)):
-                return cause
-    return error
+                came = cause
+                break
+    if came is None or isinstance(error, Signalled):
+        return error
+    came.__cause__ = error
+    return came
 
 
 def exit_code_of(error: BaseException | None) -> int:
