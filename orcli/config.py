@@ -33,6 +33,8 @@ VARIABLES = (
 )
 _LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _SHORTEST_KEY = 8
+_MOST_BYTES = 1 << 16
+"""Of a `.env`: it is read before any clock runs, and a device would never end."""
 _ENVIRONMENT = "the environment"
 
 
@@ -44,6 +46,8 @@ class Setting:
     source: str
     found: bool = False
     """It stands in a `.env` that was found, not named by the user."""
+    exposed: bool = False
+    """It stands in a file that anyone can write to."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,13 @@ def load_settings(environ: Mapping[str, str], env_file: str | None) -> dict[str,
     if env_file is not None:
         layers.append(_read_env_file(env_file, found=False))
     layers.append({name: Setting(environ[name], _ENVIRONMENT) for name in VARIABLES if environ.get(name)})
-    if path := _nearest_env_file():
-        found = _read_env_file(path, found=True)
+    nearest, own = _nearest_env_file(), _user_env_file(environ)
+    if nearest is not None and not (own is not None and os.path.realpath(nearest) == os.path.realpath(own)):
+        found = _read_env_file(nearest, found=True)
         found.pop("ORCLI_LOG", None)
         layers.append(found)
-    if (path := _user_env_file(environ)) and os.path.isfile(path):
-        layers.append(_read_env_file(path, found=False))
+    if own is not None:
+        layers.append(_read_env_file(own, found=False))
     return {name: layer[name] for layer in reversed(layers) for name in layer}
 
 
@@ -95,7 +100,8 @@ def _nearest_env_file() -> str | None:
 
 def _user_env_file(environ: Mapping[str, str]) -> str | None:
     directory = user_directory(environ, "XDG_CONFIG_HOME", ".config")
-    return directory and os.path.join(directory, ".env")
+    path = directory and os.path.join(directory, ".env")
+    return path if path and os.path.isfile(path) else None
 
 
 def user_directory(environ: Mapping[str, str], variable: str, fallback: str) -> str | None:
@@ -116,13 +122,18 @@ def _read_env_file(path: str, *, found: bool) -> dict[str, Setting]:
     try:
         with open(path, "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            if stat.S_ISDIR(mode):
-                raise AccountError(f"cannot read {path}: it is a directory; name a file")
-            text = file.read().decode("utf-8-sig")
+            data = file.read(_MOST_BYTES + 1)
     except OSError as error:
-        raise AccountError(f"cannot read {path}: {error.strerror}; mend it or move it away") from error
+        raise _unreadable(path, error.strerror) from error
+    if len(data) > _MOST_BYTES:
+        raise _unreadable(path, f"larger than {_MOST_BYTES >> 10} KiB")
+    try:
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise AccountError(f"cannot read {path}: not UTF-8 at offset {error.start}; mend it or move it away") from None
+        raise _unreadable(path, f"not UTF-8 at offset {error.start}") from None
+    if b"\0" in data:
+        raise _unreadable(path, f"NUL byte at offset {data.index(0)}")
+    exposed = stat.S_ISREG(mode) and bool(mode & stat.S_IWOTH)
     settings: dict[str, Setting] = {}
     from dotenv.parser import parse_stream
 
@@ -131,8 +142,12 @@ def _read_env_file(path: str, *, found: bool) -> dict[str, Setting]:
             blank = binding.original.string[: -len(binding.original.string.lstrip()) or None].count("\n")
             raise AccountError(f"cannot parse {path}, line {binding.original.line + blank}; mend it or move it away")
         if binding.key in VARIABLES and binding.value:
-            settings[binding.key] = Setting(binding.value, path, found)
+            settings[binding.key] = Setting(binding.value, path, found, exposed)
     return settings
+
+
+def _unreadable(path: str, reason: str | None) -> AccountError:
+    return AccountError(f"cannot read {path}: {reason}; mend it or move it away")
 
 
 def secret(settings: Mapping[str, Setting]) -> str:
@@ -176,7 +191,22 @@ def endpoint_warnings(settings: Mapping[str, Setting]) -> list[str]:
         warnings.append(f"requests go to {parts.hostname}, as {base.source} says")
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
         warnings.append(f"requests and the key go to {parts.hostname} unencrypted; use https")
+    for source, names in _exposed(settings).items():
+        warnings.append(f"anyone can write to {source}, which sets {' and '.join(names)}; run chmod o-w on it")
     return warnings
+
+
+def _exposed(settings: Mapping[str, Setting]) -> dict[str, list[str]]:
+    """Give the files that anyone can write to, and what of the endpoint they decide.
+
+    Where a `.env` that was found leads, the rule of trust decides already.
+    """
+    sources: dict[str, list[str]] = {}
+    for name in ("OPENROUTER_API_KEY", "API_BASE_URL"):
+        setting = settings.get(name)
+        if setting is not None and setting.exposed and not (setting.found and name == "API_BASE_URL"):
+            sources.setdefault(setting.source, []).append(name)
+    return sources
 
 
 def _is_openrouter(url: str) -> bool:
