@@ -159,6 +159,12 @@ def secret(settings: Mapping[str, Setting]) -> str:
     return key.value if key is not None and len(key.value) >= _SHORTEST_KEY else ""
 
 
+def child_environment(environ: Mapping[str, str], settings: Mapping[str, Setting]) -> dict[str, str]:
+    """Give the environment that other programs run in: without any API key, nor orcli's under another name."""
+    key = secret(settings)
+    return {name: value for name, value in environ.items() if not (name.endswith("_API_KEY") or (key and key in value))}
+
+
 def endpoint(settings: Mapping[str, Setting], *, key_needed: bool = True) -> Endpoint:
     """Give where to send requests and the key for it; AccountError when there is none, or it must not go there.
 

@@ -12,7 +12,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, NoReturn
@@ -90,8 +90,8 @@ def model_path(model: str) -> str:
 
 
 @contextmanager
-def serve(models: Sequence[str]) -> Iterator[Endpoint]:
-    """Run a server for a local model and give its endpoint; it is gone on the way out."""
+def serve(models: Sequence[str], environment: Mapping[str, str]) -> Iterator[Endpoint]:
+    """Run a server for a local model in an environment and give its endpoint; it is gone on the way out."""
     if len(models) > 1:
         raise UsageError("a local model has no fallbacks; give one -m")
     path = model_path(models[0])
@@ -103,6 +103,7 @@ def serve(models: Sequence[str]) -> Iterator[Endpoint]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        env=environment,
         start_new_session=True,
     )
     assert child.stdin is not None

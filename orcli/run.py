@@ -5,6 +5,7 @@ What could go wrong here and now is found before anything is sent.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
@@ -266,7 +267,7 @@ def connected(current: Session, plan: Plan) -> Iterator[Client]:
 def served(models: Sequence[str], settings: Mapping[str, Setting], report: Report) -> Iterator[Endpoint]:
     """Give where models are: OpenRouter, or llama.cpp's server on this machine, which is gone on the way out."""
     if any(is_local(model) for model in models):
-        with serve(models) as endpoint:
+        with serve(models, config.child_environment(os.environ, settings)) as endpoint:
             yield endpoint
     else:
         yield trusted_endpoint(settings, report)

@@ -20,7 +20,7 @@ from orcli.request import encode_request
 from orcli.run import as_stream, ask_once, connected, finish, prepare, print_completion, print_stream
 from orcli.session import Session, live_seconds, session
 from orcli.text import compact_json, encode
-from orcli.tools import Outcome, Runner, Tool, check_arguments, describe, failed, load_tools, tool_environment
+from orcli.tools import Outcome, Runner, Tool, check_arguments, describe, failed, load_tools
 from orcli.transcript import Message
 
 DEFAULT_ROUNDS = 10
@@ -42,9 +42,8 @@ class Toolbox:
 
 def run_tool(options: ToolOptions) -> None:
     """Carry out `orcli tool`: the sequence by itself, or one step of it by hand; raises what the exit code tells."""
-    environment = tool_environment(os.environ)
     with session("tool", options) as current:
-        toolbox = read_toolbox(options, environment)
+        toolbox = read_toolbox(options, config.child_environment(os.environ, current.settings))
         by_hand = toolbox.runner is None
         current.json_output = options.json_output or by_hand
         check_flags(options, by_hand=by_hand)

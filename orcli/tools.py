@@ -335,11 +335,6 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
         return
 
 
-def tool_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Give the environment that tools run in: without any API key."""
-    return {name: value for name, value in environ.items() if not name.endswith("_API_KEY")}
-
-
 def describe(name: str, arguments: str, outcome: Outcome) -> str:
     """Say in one line what a call did, for `-v`."""
     return (

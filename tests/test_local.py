@@ -151,6 +151,23 @@ def test_the_server_is_gone_when_orcli_ends_however_it_ends(
     assert children(marker) == []
 
 
+def test_the_server_is_told_no_key_of_another_service(orcli: Orcli, tmp_path: Path) -> None:
+    key = "sk-or-v1-0123456789abcdef"
+    given = {"OPENROUTER_API_KEY": key, "OTHER_API_KEY": "secret-2", "HEADER": f"Bearer {key}"}
+    process = orcli.start(
+        *("stream", "-m", MODEL, "--max-tokens", "2000", "Tell me a long story."),
+        env={"ORCLI_TEST_MARKER": str(tmp_path), **given},
+    )
+    process.read_stdout(n=1)
+    servers = [pid for pid in children(f"ORCLI_TEST_MARKER={tmp_path}") if pid != process.pid]
+    seen = [Path(f"/proc/{pid}/{what}").read_bytes() for pid in servers for what in ("environ", "cmdline")]
+    process.send_signal(signal.SIGTERM)
+    process.finish()
+
+    assert len(servers) == 1
+    assert [secret for secret in (key, "secret-2") if secret.encode() in b"".join(seen)] == []
+
+
 def test_a_missing_model_file_is_a_usage_error(orcli: Orcli) -> None:
     result = orcli("ask", "-m", "local/none.gguf", QUESTION)
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from orcli.config import Setting, child_environment
 from tests import samples
 from tests.command import Orcli
-from tests.openrouter import OpenRouter, Reply, Request, completion, error, model, stream, text_stream
+from tests.openrouter import OpenRouter, Reply, Request, completion, error, model, stream, text_stream, tool_call
 
 KEY = "sk-or-v1-0123456789abcdef"
 COMMANDS = {
@@ -69,6 +70,33 @@ def test_the_key_is_in_no_process_list_and_no_log(orcli: Orcli, openrouter: Open
     assert KEY not in result.stdout + result.stderr
     if log:
         assert KEY not in (orcli.work / "log").read_text()
+
+
+@pytest.mark.parametrize("kind", ["--exec", "directory"])
+def test_a_tool_is_told_no_key_by_whatever_name(orcli: Orcli, openrouter: OpenRouter, kind: str) -> None:
+    script = orcli.file("tools/f", "#!/bin/sh\ncat /proc/self/environ /proc/self/cmdline | tr '\\0' '\\n'\n")
+    script.chmod(0o755)
+    orcli.file("tools/f.json", json.dumps({"type": "function", "function": {"name": "f"}}))
+    tools = ["tools"] if kind == "directory" else ["tools.json", "--exec", "f=tools/f"]
+    openrouter.reply(completion(None, message={"tool_calls": [tool_call("call_1", "f", "{}")]}), completion("Done."))
+    names = {"MY_KEY": KEY, "HEADER": f"Authorization: Bearer {KEY}", "OTHER_API_KEY": "another", "KEPT": "kept"}
+
+    result = orcli("tool", "--tools", *tools, "hi", env={"OPENROUTER_API_KEY": KEY, **names})
+
+    told = openrouter.requests[1].json["messages"][-1]["content"]
+    assert (result.code, result.stdout, result.stderr) == (0, "Done.\n", "")
+    assert "KEPT=kept\n" in told
+    assert [word for word in (KEY, "another", "_API_KEY") if word in told] == []
+
+
+def test_a_child_gets_the_environment_without_a_key_by_its_name_or_its_value() -> None:
+    names = {"OPENROUTER_API_KEY": "1", "X_API_KEY": "2", "_API_KEY": "3", "API_KEY_FILE": "f", "PATH": "/bin"}
+    key = {"OPENROUTER_API_KEY": Setting(KEY, "/x/.env")}
+    short = {"OPENROUTER_API_KEY": Setting("none", "/x/.env")}
+
+    assert child_environment(names, {}) == {"API_KEY_FILE": "f", "PATH": "/bin"}
+    assert child_environment({"A": KEY, "B": f"x{KEY}x", "C": KEY[:-1]}, key) == {"C": KEY[:-1]}
+    assert child_environment({"A": "none"}, short) == {"A": "none"}
 
 
 def readable(path: Path) -> bool:

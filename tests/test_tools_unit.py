@@ -24,7 +24,7 @@ from orcli.patterns.tool import (
     with_usable_calls,
 )
 from orcli.run_tool import for_round, with_messages
-from orcli.tools import Tool, check_arguments, describe, failed, load_tools, tool_environment
+from orcli.tools import Tool, check_arguments, describe, failed, load_tools
 from orcli.transcript import Message
 
 few = settings(max_examples=150, deadline=None)
@@ -423,12 +423,6 @@ def test_the_transcript_is_added_to_the_bytes_as_they_came() -> None:
     assert with_messages(Completion({}, body), [{"role": "user", "content": "é"}]) == (
         '{"choices": [ {"x":1.50} ],   "u":"\\u00e9","messages":[{"role":"user","content":"é"}]}\n'.encode()
     )
-
-
-def test_no_api_key_is_in_a_tools_environment() -> None:
-    environment = {"OPENROUTER_API_KEY": "1", "X_API_KEY": "2", "_API_KEY": "3", "API_KEY_FILE": "f", "PATH": "/bin"}
-
-    assert tool_environment(environment) == {"API_KEY_FILE": "f", "PATH": "/bin"}
 
 
 def test_a_failure_tells_the_model_the_last_of_what_the_command_said() -> None:
