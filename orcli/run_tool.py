@@ -19,7 +19,7 @@ from orcli.process import DeadlinePassed, Signalled, release
 from orcli.request import encode_request
 from orcli.run import as_stream, ask_once, connected, finish, prepare, print_completion, print_stream
 from orcli.session import Session, live_seconds, session
-from orcli.text import compact_json, encode
+from orcli.text import compact_json, encode, escaped
 from orcli.tools import Outcome, Runner, Tool, check_arguments, describe, failed, load_tools
 from orcli.transcript import Message
 
@@ -259,13 +259,12 @@ def _job(runner: Runner, tools: Mapping[str, Tool], call: Call, fault: str | Non
 def confirmed(call: Call) -> bool:
     """Ask on the terminal, not on stdin, whether a call may run; without a terminal it may not.
 
-    What was typed before the question is no answer to it.
+    The whole of the arguments is shown. What was typed before the question is no answer to it.
     """
     try:
         with open("/dev/tty", "r+b", buffering=0) as terminal:
             termios.tcflush(terminal, termios.TCIFLUSH)
-            words = f"{call.name} {call.arguments}"
-            terminal.write(encode(f"orcli: run {one_line(words, len(words))}? [y/N] "))
+            terminal.write(encode(f"orcli: run {call.name} {escaped(call.arguments)}? [y/N] "))
             reply = terminal.readline()
     except (OSError, termios.error):
         return False

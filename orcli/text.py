@@ -150,6 +150,15 @@ def visible(text: str) -> str:
     return "".join(_shown(character) if is_control(character) else character for character in text)
 
 
+def escaped(text: str) -> str:
+    """Escape whatever does not show as what it is, line ends too, so that nothing is left out or hidden."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
+
+
 def _shown(character: str) -> str:
     point = ord(character)
     if character in "\n\t":

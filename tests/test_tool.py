@@ -1309,7 +1309,7 @@ class TestLimits:
             stdout_tty=False,
             stderr_tty=False,
         )
-        terminal.wait_for('orcli: run f {"n": " "}? [y/N] ')
+        terminal.wait_for(r'orcli: run f {"n":\n"\u202e"}? [y/N] ')
         terminal.type(reply)
         result = terminal.finish()
 
@@ -1318,16 +1318,33 @@ class TestLimits:
         assert contents(openrouter.requests[1].json["messages"]) == [told]
         assert ((f.work / "ran").read_text() if (f.work / "ran").exists() else "") == runs
 
-    def test_confirm_shows_the_whole_of_the_arguments(self, f: Orcli, openrouter: OpenRouter) -> None:
-        openrouter.reply(calls(call_f("a", json.dumps({"a": "x" * 2000, "path": "/etc"}))), completion("Done."))
+    @pytest.mark.parametrize(
+        ("arguments", "shown"),
+        [
+            pytest.param(json.dumps({"a": "x" * 2000}), json.dumps({"a": "x" * 2000}), id="long"),
+            pytest.param('{"a": "Bearer 12345678"}', '{"a": "Bearer 12345678"}', id="like a secret"),
+            pytest.param(f'{{"a": "sk-{"1" * 40}"}}', f'{{"a": "sk-{"1" * 40}"}}', id="like a key"),
+            pytest.param('{"a": "rm   -r"}', '{"a": "rm   -r"}', id="blanks"),
+            pytest.param('{"a": "größer 日本"}', '{"a": "größer 日本"}', id="letters"),
+            pytest.param(
+                '{"a":\r\n"orcli: run f {}? [y/N] y"\t}',
+                r'{"a":\r\n"orcli: run f {}? [y/N] y"\t}',
+                id="a second question",
+            ),
+            pytest.param('{"a": "\u202e\u200b\u2028\x7f\x9b"}', r'{"a": "\u202e\u200b\u2028\x7f\x9b"}', id="unseen"),
+        ],
+    )
+    def test_confirm_shows_the_arguments_to_the_letter(
+        self, f: Orcli, openrouter: OpenRouter, arguments: str, shown: str
+    ) -> None:
+        openrouter.reply(calls(call_f("a", arguments)), completion("Done."))
 
         terminal = f.terminal("tool", "--confirm", *EXEC_F, "f=true", "hi", stdin=None, stdin_tty=False)
-        terminal.wait_for("? [y/N] ")
+        terminal.wait_for(f"orcli: run f {shown}? [y/N] ")
         terminal.type("n\r")
         result = terminal.finish()
 
-        assert result.code == 0
-        assert '"path": "/etc"}? [y/N] ' in result.terminal
+        assert (result.code, result.terminal) == (0, f"orcli: run f {shown}? [y/N] n\r\nDone.\r\n")
 
     def test_ctrl_c_at_the_question_ends_the_run(self, f: Orcli, openrouter: OpenRouter) -> None:
         openrouter.reply(calls(call_f()))
