@@ -127,6 +127,14 @@ def show(models: Sequence[Model], *, json_output: bool) -> None:
         output.write_text("\n".join("\t".join(row(model)) for model in models))
 
 
+def make_private_directory(path: str) -> None:
+    """Make a directory, and those above it that are missing, with mode 0700 (XDG Base Directory Specification 0.8)."""
+    if not os.path.isdir(path):
+        make_private_directory(os.path.dirname(path))
+        with suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+
+
 def keep_ids(models: Sequence[Model], environ: Mapping[str, str]) -> None:
     """Keep the ids for shells to complete, one a line; where that cannot be, nothing is lost."""
     directory = config.user_directory(environ, "XDG_CACHE_HOME", ".cache")
@@ -134,7 +142,7 @@ def keep_ids(models: Sequence[Model], environ: Mapping[str, str]) -> None:
         return
     ids = sorted({model.id for model in models if model.id.isprintable() and not model.id.startswith(PREFIX)})
     with suppress(OSError):
-        os.makedirs(directory, exist_ok=True)
+        make_private_directory(directory)
         with tempfile.NamedTemporaryFile("wb", dir=directory, prefix=".models.", delete=False) as file:
             try:
                 file.write(encode("".join(f"{name}\n" for name in ids)))

@@ -109,12 +109,12 @@ def _print_place(current: Session, place: str) -> None:
 
 
 def store(data: bytes, directory: str) -> str:
-    """Write an image to a new file of the directory, under the next free number, and give its path."""
+    """Write an image to a new file of mode 0600 in the directory, under the next free number, and give its path."""
     suffix = suffix_of(data)
     for number in count(1):
         path = os.path.join(directory, f"orcli-{number}.{suffix}")
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileExistsError:
             continue
         except OSError as error:

@@ -791,7 +791,7 @@ class TestImages:
         assert (result.code, result.stderr) == (0, "")
         assert result.stdout == "Here.\n" + "".join(f"new/dir/{name}\n" for name in made)
         assert {path.name: path.read_bytes() for path in (orcli.work / "new/dir").iterdir()} == made
-        assert {path.stat().st_mode & 0o777 for path in (orcli.work / "new/dir").iterdir()} == {0o640}
+        assert {path.stat().st_mode & 0o777 for path in (orcli.work / "new/dir").iterdir()} == {0o600}
 
     def test_save_never_writes_over_a_file_nor_through_a_link(self, orcli: Orcli, openrouter: OpenRouter) -> None:
         orcli.file("orcli-1.png", "mine")
