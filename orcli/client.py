@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from orcli import __version__
-from orcli.config import Endpoint, is_host
+from orcli.config import DEFAULT_BASE_URL, Endpoint, is_host
 from orcli.errors import AccountError, OrcliError, Unavailable, from_api, one_line
 from orcli.lazy import lazy_packages
 from orcli.preconnect import Preconnection, use
@@ -242,11 +242,20 @@ def _transport_errors() -> Iterator[None]:
 
 
 def _identity(endpoint: Endpoint) -> dict[str, Any]:
-    """Give what every client of ours is made with: where it goes, with which key, under orcli's name."""
+    """Give what every client of ours is made with: where it goes, with which key, under orcli's name.
+
+    Raises AccountError for a base URL that is none by the client's own rules, as for a host's name (IDNA 2008).
+    """
+    import httpx2
     from openai import Omit
 
+    try:
+        base_url = httpx2.URL(endpoint.base_url)
+    except httpx2.InvalidURL as error:
+        words = one_line(str(error), 160)
+        raise AccountError(f"API_BASE_URL is no URL ({words}); it looks like {DEFAULT_BASE_URL}") from error
     return {
-        "base_url": endpoint.base_url,
+        "base_url": base_url,
         "api_key": endpoint.api_key or "none",
         "max_retries": 0,
         "timeout": _timeout(),
@@ -260,14 +269,26 @@ def _identity(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _check_proxies() -> None:
-    """Raise ValueError for a proxy of the environment that names no host; the HTTP library would look for one."""
+    """Raise ValueError for a proxy of the environment that names no host; the HTTP library would look for one.
+
+    The library's own words for a port that is none would hold the beginning of a password with a `/` in it.
+    """
     from urllib.request import getproxies
 
     for scheme, url in getproxies().items():
-        if scheme in ("http", "https", "all") and not is_host(
-            urlsplit(url if "://" in url else f"//{url}").hostname or ""
-        ):
-            raise ValueError(f"{scheme}_proxy names no host")
+        if scheme in ("http", "https", "all"):
+            parts = urlsplit(url if "://" in url else f"//{url}")
+            if not is_host(parts.hostname or ""):
+                raise ValueError(f"{scheme}_proxy names no host")
+            if not _is_port(parts):
+                raise ValueError(f"the port of {scheme}_proxy is no number")
+
+
+def _is_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _load_client() -> None:

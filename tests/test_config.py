@@ -697,7 +697,11 @@ CHECK_PROXY = "; check HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
         ),
         (
             {"HTTPS_PROXY": "http://proxy.test:port"},
-            f"{PROXY}invalid literal for int() with base 10: 'port'{CHECK_PROXY}",
+            f"{PROXY}the port of https_proxy is no number{CHECK_PROXY}",
+        ),
+        (
+            {"HTTPS_PROXY": "http://me:hun/ter2@proxy.test:3128"},
+            f"{PROXY}the port of https_proxy is no number{CHECK_PROXY}",
         ),
         (
             {"ALL_PROXY": "socks5://127.0.0.1:9"},
@@ -711,6 +715,18 @@ def test_a_proxy_or_ca_file_that_cannot_be_used_is_an_account_failure(orcli: Orc
     result = orcli("ask", "--retries", "0", "hi", env={"API_BASE_URL": None, **env})
 
     assert (result.code, result.stdout, result.stderr) == (3, "", f"orcli: {line}\n")
+
+
+@pytest.mark.parametrize("rest", ["☃.test", "ｏpenrouter.ai", "example.test/" + "a" * 70_000], ids=["☃", "ｏ", "long"])
+def test_a_base_url_that_only_the_client_cannot_read_is_an_account_failure(orcli: Orcli, rest: str) -> None:
+    base_url = f"http://{rest}"
+    orcli.file("in", '"hi"\n')
+
+    for command in (["ask", "hi"], ["batch", "in"], ["models"]):
+        result = orcli(*command, "-q", env={"API_BASE_URL": base_url})
+
+        assert (result.code, result.stdout) == (3, "")
+        assert re.fullmatch(r"orcli: API_BASE_URL is no URL \(.*\); it looks like .*/api/v1\n", result.stderr)
 
 
 @pytest.mark.parametrize("proxy", ["http://", "http://[", "http://me:hunter2@", "http://a b:3128"])
