@@ -17,6 +17,8 @@ from orcli.errors import (
     from_api,
     one_line,
     provider_words,
+    redacted_object,
+    reports_error,
 )
 from orcli.text import compact_json, encode, load_json
 
@@ -29,7 +31,10 @@ _MOST = 1e15
 
 @dataclass(frozen=True)
 class Completion:
-    """A completion object of the API, whole, and the bytes it came as, none where it was put together from a stream."""
+    """A completion object of the API, whole, and the bytes it came as.
+
+    There are none where it was put together from a stream, or reports an error and is redacted.
+    """
 
     object: Mapping[str, Any]
     body: bytes
@@ -141,6 +146,8 @@ def parse_completion(body: bytes, retry_after: float | None = None) -> Completio
     if not (isinstance(choices, list) and choices):
         error = value.get("error")
         raise from_api(error if error else {"message": "the answer has no choices"}, retry_after=retry_after)
+    if reports_error(value):
+        return Completion(redacted_object(value), b"")
     return Completion(value, body if _is_plain(body) else b"")
 
 

@@ -61,6 +61,7 @@ class OrcliError(Exception):
     def hide(self, secret: str) -> None:
         """Take a secret out of all that is printed of the failure."""
         self.message = without(self.message, secret)
+        self.args = (self.message,)
         self.error = None if self.error is None else without(self.error, secret)
 
     def as_json(self) -> dict[str, Any]:
@@ -278,12 +279,46 @@ def redacted_error(error: Mapping[str, Any], status: int | None, kind: type[Orcl
     return clean
 
 
+def redacted_object(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy a completion or a chunk that reports an error without what identifies the account; its answer stands."""
+    clean = {key: item for key, item in value.items() if key != "user_id"}
+    if clean.get("error"):
+        clean["error"] = redact_values(clean["error"])
+    choices = clean.get("choices")
+    if isinstance(choices, list):
+        clean["choices"] = [
+            {**choice, "error": redact_values(choice["error"])} if reports_error(choice) else choice
+            for choice in choices
+        ]
+    return clean
+
+
+def reports_error(value: object) -> bool:
+    """Tell whether a completion, a chunk or one of their choices carries an error."""
+    if not isinstance(value, Mapping):
+        return False
+    choices = value.get("choices")
+    return bool(value.get("error")) or (isinstance(choices, list) and any(map(reports_error, choices)))
+
+
 _DEEPEST = 50
+_CUT = r"(?:[*•]{2,}|\.{3,}|…)"
+"""What stands in a key for that of it which is not shown."""
 _SECRETS = (
-    (re.compile(r"sk-[A-Za-z0-9_-]{8,}"), "sk-[redacted]"),
-    (re.compile(r"\buser_[A-Za-z0-9]{6,}"), "user_[redacted]"),
-    (re.compile(r"\b[0-9a-f]{64}\b"), "[redacted]"),
-    (re.compile(r"(?i)\bbearer\s+[A-Za-z0-9._~+/=-]{8,}"), "Bearer [redacted]"),
+    # A digit tells a key from words such as `sk-learn` and `risk-assessment`. All runs are bounded, or a long text of
+    # beginnings would take time squared.
+    (
+        re.compile(
+            r"(?:(?<![A-Za-z])sk-|sk-(?=or-v[0-9]))(?:"
+            rf"(?=[A-Za-z_-]{{0,40}}[0-9])[A-Za-z0-9_-]{{8,}}(?:{_CUT}[A-Za-z0-9_-]*)?"
+            rf"|[A-Za-z0-9_-]{{0,40}}{_CUT}[A-Za-z0-9_-]{{2,}})"
+        ),
+        "sk-[redacted]",
+    ),
+    (re.compile(r"\buser_(?=[A-Za-z]{0,40}[0-9])[A-Za-z0-9]{6,}"), "user_[redacted]"),
+    # The hash of a key; a file that is named by a hash has an extension.
+    (re.compile(r"\b[0-9a-f]{64}\b(?!\.[A-Za-z0-9])"), "[redacted]"),
+    (re.compile(r"(?i)\bbearer\s+(?=[a-z._~+/=-]{0,40}[0-9])[a-z0-9._~+/=-]{8,}"), "Bearer [redacted]"),
 )
 
 

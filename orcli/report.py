@@ -14,8 +14,8 @@ from typing import Any
 
 from orcli import output
 from orcli.answer import Completion
-from orcli.errors import OrcliError, UsageError, one_line
-from orcli.text import encode
+from orcli.errors import OrcliError, UsageError, one_line, without
+from orcli.text import encode, visible
 
 _PATIENCE_SECONDS = 1.0
 _ERASE = "\r\x1b[K"
@@ -49,9 +49,11 @@ class Report:
         output.report(message.replace(self.secret, "[redacted]") if self.secret else message)
 
     def hide(self, error: BaseException | None) -> None:
-        """Take the key out of a failure of ours."""
-        if isinstance(error, OrcliError) and self.secret:
+        """Take the key out of a failure: out of all that is printed of ours, out of the words of any other."""
+        if self.secret and isinstance(error, OrcliError):
             error.hide(self.secret)
+        elif self.secret and error is not None:
+            error.args = tuple(without(word, self.secret) if isinstance(word, str) else word for word in error.args)
 
     def detail_lines(self, prefix: str, text: str) -> None:
         """Say each line of a text when verbose."""
@@ -165,6 +167,8 @@ class Log:
 
     name: str
     descriptor: int
+    secret: str = field(repr=False)
+    """The key, which is taken out of what the server says of itself."""
 
     def append(
         self, command: str, model: str, completion: Completion | None, seconds: float, exit_code: int
@@ -182,18 +186,24 @@ class Log:
             "milliseconds": round(seconds * 1000),
             "exit_code": exit_code,
         }
+        line = json.dumps(record, ensure_ascii=False)
+        if self.secret:
+            line = without(line, self.secret)
+        if os.isatty(self.descriptor):
+            line = visible(line)
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX)
-            os.write(self.descriptor, encode(json.dumps(record, ensure_ascii=False) + "\n"))
+            os.write(self.descriptor, encode(line + "\n"))
             fcntl.flock(self.descriptor, fcntl.LOCK_UN)
         except OSError as error:
             return f"cannot write the log {self.name}: {error.strerror}"
         return None
 
 
-def open_log(name: str) -> Log:
+def open_log(name: str, secret: str) -> Log:
     """Open a log for appending, made with mode 0600 where it is not there yet."""
     try:
-        return Log(name, os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o600))
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     except OSError as error:
         raise UsageError(f"cannot open the log {name}: {error.strerror}; check --log or ORCLI_LOG") from error
+    return Log(name, descriptor, secret)

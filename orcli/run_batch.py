@@ -102,7 +102,7 @@ def prepare(options: BatchOptions, settings: Mapping[str, Setting], report: Repo
         raise UsageError(f"--jobs is more than {MOST_JOBS}: {limits.jobs}; give fewer")
     seconds = 0.0 if options.timeout is None else config.seconds(options.timeout, "--timeout")
     log_name = options.log or setting_text(settings, "ORCLI_LOG")
-    log = open_log(log_name) if log_name and not options.dry_run else None
+    log = open_log(log_name, report.secret) if log_name and not options.dry_run else None
     ids = Ids()
     results = None
     if options.results is not None and (os.path.exists(options.results) or not options.dry_run):

@@ -81,14 +81,14 @@ def session(command: str, options: RequestOptions) -> Iterator[Session]:
         watch = Watch(chosen_seconds(options.timeout, "--timeout", settings, "ORCLI_TIMEOUT"))
         retry = Retry(chosen_retries(options.retries, settings), watch.remaining, report.retrying)
         log_name = options.log or setting_text(settings, "ORCLI_LOG")
-        log = open_log(log_name) if log_name else None
+        log = open_log(log_name, report.secret) if log_name else None
         current = Session(command, options, report, settings, watch, retry, log, Waiting(report), options.json_output)
         watch.start()
         yield current
     except BaseException as error:
         release()
+        report.hide(error)
         if current is not None:
-            report.hide(error)
             _conclude(current, error)
         if (current.json_output if current else options.json_output) and not (current and current.printed):
             write_error_object(error)

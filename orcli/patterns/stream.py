@@ -11,11 +11,11 @@ from typing import Any
 from orcli.answer import as_line, parse_completion, verdict
 from orcli.client import Client, Response
 from orcli.deltas import Accumulator
-from orcli.errors import Incomplete, OrcliError, Unavailable
+from orcli.errors import Incomplete, OrcliError, Unavailable, redacted_object, reports_error
 from orcli.process import Stalled
 from orcli.retry import Retry
 from orcli.sse import events
-from orcli.text import load_json
+from orcli.text import compact_json, encode, load_json
 
 EVENT_STREAM = "text/event-stream"
 _SILENT = "nothing came for longer than --idle-timeout; try again"
@@ -33,13 +33,11 @@ class Chunk:
     @property
     def says_error(self) -> bool:
         """The object itself carries an error, as the API sends it."""
-        choices = self.object.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices else None
-        return bool(self.object.get("error") or (isinstance(choice, Mapping) and choice.get("error")))
+        return reports_error(self.object)
 
     def line(self) -> bytes:
-        """Give the object as one line, byte for byte as it came but for line ends."""
-        return as_line(self.data)
+        """Give the object as one line, byte for byte as it came but for line ends; redacted where it has an error."""
+        return encode(compact_json(redacted_object(self.object))) + b"\n" if self.says_error else as_line(self.data)
 
 
 @dataclass
@@ -102,7 +100,7 @@ class Stream:
     def _failure(self, chunk: Chunk, retry_after: float | None) -> OrcliError:
         failure = verdict(self.accumulator.outcome()) or Unavailable("the provider failed; try later")
         failure.retry_after = retry_after
-        failure.completion = replace(self.accumulator.completion(), body=chunk.data if chunk.says_error else b"")
+        failure.completion = replace(self.accumulator.completion(), body=chunk.line() if chunk.says_error else b"")
         return failure
 
 
