@@ -36,6 +36,11 @@ def is_local(model: str) -> bool:
     return model.startswith(PREFIX)
 
 
+def is_model_file(model: str) -> bool:
+    """Tell a model of this machine that is any file, `local/PATH.gguf`."""
+    return is_local(model) and model.endswith(".gguf")
+
+
 def check_tools(model: str) -> None:
     """Raise UsageError for a model of this machine that cannot call tools."""
     if model == PREFIX + "smollm2":

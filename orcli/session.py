@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from orcli import config, output
 from orcli.answer import Completion
 from orcli.config import Endpoint, Setting
-from orcli.errors import ExitCode, Failed, OrcliError, UsageError
+from orcli.errors import AccountError, ExitCode, Failed, OrcliError, UsageError
+from orcli.local import is_model_file
 from orcli.options import LiveOptions, RequestOptions, RunOptions
 from orcli.process import Signalled, Watch, exit_code_of, release
 from orcli.report import Log, Report, Waiting, added, open_log, summary
@@ -171,7 +172,15 @@ def trusted_endpoint(settings: Mapping[str, Setting], report: Report, *, key_nee
 
 
 def chosen_models(given: Sequence[str] | None, settings: Mapping[str, Setting]) -> tuple[str, ...]:
-    """Give the model and its fallbacks: those of `-m`, the settings', or the default."""
+    """Give the model and its fallbacks: those of `-m`, the settings', or the default.
+
+    Raises AccountError where a `.env` that was found names a file: llama.cpp would read it, whoever made it.
+    """
+    setting = settings.get("ORCLI_MODEL")
+    if not given and setting is not None and setting.found and is_model_file(setting.value):
+        raise AccountError(
+            f"ORCLI_MODEL of {setting.source} is a file, which a .env that was found may not load; use -m"
+        )
     models = tuple(given or (setting_text(settings, "ORCLI_MODEL") or config.DEFAULT_MODEL,))
     if not all(models):
         raise UsageError("-m is empty; give a model id")

@@ -180,6 +180,20 @@ def test_an_env_file_planted_in_a_shared_directory_may_choose_a_model(
     assert os.listdir(mine) == []
 
 
+@pytest.mark.parametrize("command", [["ask", "hi"], ["stream", "hi"], ["batch", "--lines", "hi"]])
+def test_a_found_env_file_cannot_have_a_file_loaded_as_a_model(orcli: Orcli, command: list[str]) -> None:
+    orcli.file("model.gguf", "text")
+    path = orcli.file(".env", "ORCLI_MODEL=local/model.gguf\n")
+    opened = "orcli: model.gguf is no GGUF file; give a model of llama.cpp's format\n"
+
+    found = orcli(*command, stdin="x\n")
+    named = orcli(*command, "--env-file", ".env", stdin="x\n")
+
+    refusal = f"ORCLI_MODEL of {path} is a file, which a .env that was found may not load; use -m"
+    assert (found.code, found.stdout, found.stderr) == (3, "", f"orcli: {refusal}\n")
+    assert (named.code, named.stdout, named.stderr) == (2, "", opened)
+
+
 # A file that anyone can write to.
 
 
