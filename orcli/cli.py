@@ -27,6 +27,7 @@ def main() -> NoReturn:
     gc.disable()
     from orcli import process
 
+    process.speak_utf8()
     closed = process.fill_descriptors()
     process.catch_signals()
     try:

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn, TypeVar
 
@@ -45,6 +45,16 @@ class DeadlinePassed(BaseException):
 
 class Stalled(BaseException):
     """Nothing came for longer than `--idle-timeout`."""
+
+
+def speak_utf8() -> None:
+    """Begin again in Python's UTF-8 mode where the locale has another encoding: words and names are UTF-8 here.
+
+    Else `-p user=Zoë` would be sent as other letters, or be refused, and a message would name no file that there is.
+    """
+    if sys.getfilesystemencoding() != "utf-8" and "utf8" not in sys._xoptions:
+        with suppress(OSError):
+            os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 def fill_descriptors() -> frozenset[int]:

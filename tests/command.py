@@ -45,6 +45,11 @@ def command_under_test() -> Path:
     return Path(os.environ.get(COMMAND_VARIABLE) or Path(sys.executable).parent / "orcli").absolute()
 
 
+def interpreter() -> Path:
+    """Give the Python that runs the script under test: the one of the environment that it is installed in."""
+    return command_under_test().resolve().parent / "python"
+
+
 def why_missing(command: Path) -> str | None:
     """Explain why the command cannot be tested; None when it can."""
     if command.name == "orcli" and os.access(command, os.X_OK):
@@ -301,10 +306,14 @@ class Terminal(Process):
 
 
 class Orcli:
-    """Runs of one orcli script; `env` is their whole environment and may be edited, `work` their working directory."""
+    """Runs of one orcli script; `env` is their whole environment, `work` their working directory.
+
+    `line` is what their command lines begin with, the script or what runs it; like `env` it may be edited.
+    """
 
     def __init__(self, command: Path, directory: Path, base_url: str) -> None:
         self.command = command
+        self.line: tuple[Argument, ...] = (command,)
         self.home = directory / "home"
         self.work = directory / "work"
         self.home.mkdir()
@@ -414,7 +423,7 @@ class Orcli:
             process.close()
 
     def _line(self, arguments: tuple[Argument, ...], shell: bool) -> tuple[Argument, ...]:
-        return ("bash", "-o", "pipefail", "-c", *arguments) if shell else (self.command, *arguments)
+        return ("bash", "-o", "pipefail", "-c", *arguments) if shell else (*self.line, *arguments)
 
     def _environment(self, changes: Changes | None) -> dict[str, str]:
         changed = {**self.env, **(changes or {})}

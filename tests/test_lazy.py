@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import samples
-from tests.command import Orcli, command_under_test
+from tests.command import Orcli, interpreter
 from tests.openrouter import OpenRouter, as_asked, error, stream, text_stream
 
 
@@ -148,8 +148,9 @@ def test_both_ways_behave_the_same(orcli: Orcli, openrouter: OpenRouter, env: di
 @pytest.fixture(scope="module")
 def bare() -> set[str]:
     """Give the modules that the interpreter and the script of an entry point load by themselves."""
-    python = command_under_test().parent / "python"
-    run = subprocess.run([python, "-X", "importtime", "-c", "import re"], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [interpreter(), "-X", "importtime", "-c", "import re"], capture_output=True, text=True, check=True
+    )
     return imported(run.stderr)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import samples
-from tests.command import Orcli
+from tests.command import Orcli, interpreter
 from tests.openrouter import OpenRouter, as_asked
 
 SIZE = 16_000_000
@@ -79,7 +79,7 @@ def test_what_is_sent_costs_little_more_than_its_size(
     def peak(name: str, size: int) -> int:
         path = orcli.file(name, data(size))
         (orcli.work / "new").unlink(missing_ok=True)
-        python = shlex.quote(str(orcli.command.parent / "python"))
+        python = shlex.quote(str(interpreter()))
         result = orcli.shell(f"{python} peak.py {name} {script.format(path)}")
         code, kilobytes = result.stdout.split()
         assert (code, result.stderr) == ("0", "")

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -269,14 +268,6 @@ def test_version_names_orcli_openai_and_python(orcli: Orcli) -> None:
 
     assert (result.code, result.stderr) == (0, "")
     assert re.fullmatch(r"orcli \d+\.\d+\.\d+ \(openai \d+\.\d+\.\d+, Python 3\.\d+\.\d+\S*\)\n", result.stdout)
-
-
-def test_python_m_orcli_is_the_same_command(orcli: Orcli, openrouter: OpenRouter, tmp_path: Path) -> None:
-    python = (orcli.command.parent / "python").as_posix()
-
-    result = orcli.shell(f"{python} -m orcli ask hi")
-
-    assert (result.code, result.stdout, result.stderr) == (0, "Hello.\n", "")
 
 
 def test_a_signal_under_an_exception_that_came_of_it_is_what_ends_the_run() -> None:
