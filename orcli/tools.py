@@ -300,12 +300,13 @@ class _Sink:
         self.thread.start()
 
     def _read(self, pipe: IO[bytes]) -> None:
-        while block := os.read(pipe.fileno(), 1 << 16):
-            room = OUTPUT_LIMIT - len(self._data)
-            self._data += block[:room]
-            if len(block) > room and not self.full:
-                self.full = True
-                self._on_full()
+        with pipe:
+            while block := os.read(pipe.fileno(), 1 << 16):
+                room = OUTPUT_LIMIT - len(self._data)
+                self._data += block[:room]
+                if len(block) > room and not self.full:
+                    self.full = True
+                    self._on_full()
 
     def drain(self) -> None:
         """Wait for the end of the pipe for as long as data still comes; a child may hold it open for ever."""
