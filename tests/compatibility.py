@@ -57,13 +57,13 @@ def check(python: str, wheel: Path) -> bool:
                 f"{version}, {', '.join(pins)}",
                 full,
                 plain,
-                "not local and not source and not debian and not spark and not moments",
+                "not local and not source and not debian and not spark and not moments and not namespaces",
             ),
             passes(
                 f"{version}, newest, eager",
                 full,
                 full,
-                "not source and not debian and not spark and not moments",
+                "not source and not debian and not spark and not moments and not namespaces",
                 ORCLI_EAGER="1",
             ),
         ]
