@@ -364,7 +364,10 @@ def _error_object(response: httpx2.Response) -> Mapping[str, Any]:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read Retry-After, seconds or a date, or retry-after-ms, as seconds from now; None without a usable one."""
+    """Read Retry-After, seconds or a date, or retry-after-ms, as seconds from now; None without a usable one.
+
+    A date counts from the response's own: the clock of this machine may be wrong. What is beyond 30 years is 30 years.
+    """
     milliseconds, text = headers.get("retry-after-ms"), headers.get("retry-after")
     try:
         if milliseconds is not None:
@@ -372,12 +375,17 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         elif text is None:
             return None
         elif text.strip()[:1].isalpha():
-            seconds = parsedate_to_datetime(text).timestamp() - time()
+            now = headers.get("date")
+            seconds = _timestamp(text) - (time() if now is None else _timestamp(now))
         else:
             seconds = float(text)
     except (ValueError, TypeError, OverflowError):
         return None
-    return seconds if 0 < seconds < 1e9 else None
+    return min(seconds, 1e9) if seconds > 0 else None
+
+
+def _timestamp(date: str) -> float:
+    return parsedate_to_datetime(date).timestamp()
 
 
 def _connection_error(error: BaseException, endpoint: Endpoint) -> OrcliError:

@@ -672,6 +672,9 @@ def test_without_a_retry_after_the_waits_grow(orcli: Orcli, openrouter: OpenRout
         ({"Retry-After": "soon"}, 0.37),
         ({"Retry-After": "nan"}, 0.37),
         ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.37),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:28:01 GMT", "Date": "Wed, 21 Oct 2015 07:28:00 GMT"}, 1.0),
+        ({"Retry-After": "Sat, 01 Jan 2050 00:00:01 GMT", "Date": "Sat, 01 Jan 2050 00:00:00 GMT"}, 1.0),
+        ({"Retry-After": "Sat, 01 Jan 2050 00:00:01 GMT", "Date": "now"}, 0.37),
     ],
 )
 def test_a_wait_lasts_as_the_server_says_or_else_as_usual(
@@ -696,6 +699,7 @@ def test_a_wait_lasts_until_the_date_the_server_says(orcli: Orcli, openrouter: O
 
 
 TOO_LATE = "429: Provider returned error; try later (in 121 s, says the server)"
+FAR_TOO_LATE = TOO_LATE.replace("121", "1000000000")
 IN_FLIGHT_LINE = "402: Provider returned error; add credits, or lower --max-tokens"
 
 
@@ -705,6 +709,10 @@ IN_FLIGHT_LINE = "402: Provider returned error; add credits, or lower --max-toke
         pytest.param(error(429).with_(retry_after="121"), [], TOO_LATE, id="beyond 120 s"),
         pytest.param(error(429, headers={"retry-after-ms": "121000"}), [], TOO_LATE, id="beyond 120 s in ms"),
         pytest.param(error_in_200(429).with_(retry_after="121"), [], TOO_LATE, id="beyond 120 s in a 200"),
+        pytest.param(
+            error(429).with_(retry_after="Fri, 31 Dec 9999 23:59:59 GMT"), [], FAR_TOO_LATE, id="a date far off"
+        ),
+        pytest.param(error(429).with_(retry_after="9" * 400), [], FAR_TOO_LATE, id="seconds without end"),
         pytest.param(
             failed_choice(None, {"code": 429, "message": "Slow"}).with_(retry_after="121"),
             [],

@@ -74,6 +74,22 @@ def test_what_describes_orcli_has_no_effects_but_to_write_its_files(path: Path) 
     assert {module.split(".")[0] for module in imported(path)} & effects == set()
 
 
+WALL_CLOCK = {"time", "time_ns", "now", "utcnow", "today", "localtime", "gmtime", "ctime", "st_mtime", "getmtime"}
+
+
+def test_the_wall_clock_stamps_the_log_and_dates_a_retry_and_measures_nothing() -> None:
+    """It may jump; what is measured is measured by `time.monotonic`."""
+    readers = {
+        path.stem
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Attribute) and node.attr in WALL_CLOCK)
+        or (isinstance(node, ast.ImportFrom) and node.module == "time")
+    }
+
+    assert readers == {"report", "client"}
+
+
 def test_only_the_configuration_reads_the_key() -> None:
     readers = {
         path.stem
