@@ -50,6 +50,26 @@ def interpreter() -> Path:
     return command_under_test().resolve().parent / "python"
 
 
+def processes_with(value: str) -> list[int]:
+    """Find the processes, those apart that have ended and wait to be noticed, with a value in their environment."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        # Gone meanwhile, or somebody else's.
+        with suppress(OSError):
+            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+            if state != "Z" and value.encode() in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
+def processes_left(value: str, seconds: float = 10) -> list[int]:
+    """Wait for the end of the processes with a value in their environment, and give those that do not end in time."""
+    deadline = time.monotonic() + seconds
+    while (left := processes_with(value)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left
+
+
 def why_missing(command: Path) -> str | None:
     """Explain why the command cannot be tested; None when it can."""
     if command.name == "orcli" and os.access(command, os.X_OK):

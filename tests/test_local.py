@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from tests.command import Orcli
+from tests.command import Orcli, processes_left, processes_with
 from tests.openrouter import OpenRouter
 
 pytestmark = pytest.mark.local
@@ -27,18 +25,6 @@ def offline(orcli: Orcli, openrouter: OpenRouter) -> None:
     del orcli.env["OPENROUTER_API_KEY"]
     del orcli.env["API_BASE_URL"]
     orcli.env.update(HTTP_PROXY=openrouter.base_url, HTTPS_PROXY=openrouter.base_url, ALL_PROXY=openrouter.base_url)
-
-
-def children(marker: str) -> list[int]:
-    """Find the processes whose environment holds a marker."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and marker.encode() in (entry / "environ").read_bytes():
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
 
 
 def test_it_answers_in_text_without_key_or_network(orcli: Orcli, openrouter: OpenRouter) -> None:
@@ -135,20 +121,17 @@ def test_the_server_is_gone_when_orcli_ends_however_it_ends(
         "stream", "-m", MODEL, "--max-tokens", "2000", "Tell me a long story.", env={"ORCLI_TEST_MARKER": str(tmp_path)}
     )
     if phase == "generating":
-        process.read_stdout(n=1)
+        process.read_stdout(n=1, timeout=60)
     else:
-        while len(children(marker)) < 2:
+        while len(processes_with(marker)) < 2:
             assert not process.wait_exit(0.01)
-    assert len(children(marker)) == 2
+    assert len(processes_with(marker)) == 2
 
     process.send_signal(end)
     result = process.finish()
 
     assert result.code == -end
-    gone_by = time.monotonic() + 10
-    while children(marker) and time.monotonic() < gone_by:
-        select.select([], [], [], 0.01)
-    assert children(marker) == []
+    assert processes_left(marker) == []
 
 
 def test_the_server_is_told_no_key_of_another_service(orcli: Orcli, tmp_path: Path) -> None:

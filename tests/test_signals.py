@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests import samples
-from tests.command import Orcli, Process
+from tests.command import Orcli, Process, processes_left
 from tests.openrouter import OpenRouter, Pause, completion
 
 MOMENTS = 18
@@ -134,21 +132,4 @@ def test_a_local_model_s_server_ends_with_orcli_killed_at_any_moment(orcli: Orcl
         process.send_signal(signal.SIGKILL)
         assert process.finish(20).code in (-signal.SIGKILL, 0, 5)
 
-    ends = time.monotonic() + 10
-    while (left := of_this_test(str(orcli.work))) and time.monotonic() < ends:
-        time.sleep(0.05)
-    assert left == []
-
-
-def of_this_test(value: str) -> list[str]:
-    """Give the processes that have a value in their environment."""
-    return [pid for pid in os.listdir("/proc") if pid.isdigit() and has_variable(int(pid), value)]
-
-
-def has_variable(pid: int, value: str) -> bool:
-    """Tell whether a process that still runs has a value in its environment."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        return status != "Z" and value.encode() in Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return False
+    assert processes_left(str(orcli.work)) == []

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.command import Orcli, Process
+from tests.command import Orcli, Process, processes_left
 from tests.openrouter import (
     RESET,
     USAGE,
@@ -34,7 +34,6 @@ from tests.openrouter import (
     tool_call_delta,
     usage_chunk,
 )
-from tests.test_local import children
 
 QUESTION = "What is the weather like in Boston?"
 WEATHER: Object = {
@@ -149,14 +148,6 @@ def wait_until(process: Process, condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         assert not process.wait_exit(0.01), process
-
-
-def survivors(marker: Path) -> list[int]:
-    """Find what still runs of a run, after a moment for the kernel to end what was killed."""
-    deadline = time.monotonic() + 3
-    while (found := children(str(marker))) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return found
 
 
 @pytest.fixture
@@ -664,7 +655,7 @@ class TestACommand:
         assert (result.code, result.stdout, result.stderr) == (0, "Done.\n", said)
         (content,) = contents(openrouter.requests[1].json["messages"])
         assert content == told
-        assert survivors(tmp_path) == []
+        assert processes_left(str(tmp_path)) == []
         assert result.seconds < 5
 
     def test_a_megabyte_of_arguments_that_nobody_reads_does_no_harm(self, f: Orcli, openrouter: OpenRouter) -> None:
@@ -717,7 +708,7 @@ class TestACommand:
         result = process.finish()
 
         assert (result.code, result.stdout, result.stderr) == (code, "", message)
-        assert survivors(tmp_path) == []
+        assert processes_left(str(tmp_path)) == []
         assert process.exited_at - ended_at < 3
         assert len(openrouter.requests) == 1
 
@@ -733,7 +724,7 @@ class TestACommand:
         result = terminal.finish()
 
         assert (result.code, result.terminal) == (-signal.SIGINT, "^C")
-        assert survivors(tmp_path) == []
+        assert processes_left(str(tmp_path)) == []
 
 
 class TestByHand:
