@@ -16,7 +16,7 @@ from orcli.config import Setting
 from orcli.errors import Unavailable, UsageError
 from orcli.local import PREFIX, installed_models
 from orcli.options import ModelsOptions
-from orcli.process import Watch
+from orcli.process import Watch, held
 from orcli.report import Report, Waiting
 from orcli.retry import Retry
 from orcli.session import chosen_retries, chosen_seconds, opening, trusted_endpoint
@@ -141,7 +141,7 @@ def keep_ids(models: Sequence[Model], environ: Mapping[str, str]) -> None:
     if directory is None:
         return
     ids = sorted({model.id for model in models if model.id.isprintable() and not model.id.startswith(PREFIX)})
-    with suppress(OSError):
+    with suppress(OSError), held():
         make_private_directory(directory)
         with tempfile.NamedTemporaryFile("wb", dir=directory, prefix=".models.", delete=False) as file:
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 from decimal import Decimal
 from typing import Any
@@ -143,6 +144,27 @@ def test_ids_that_cannot_be_kept_are_no_failure(orcli: Orcli, listed: OpenRouter
     result = orcli("models", "mini")
 
     assert (result.code, result.stdout, result.stderr) == (0, LINES["small"], "")
+
+
+SIGNAL_WHILE_KEPT = """
+import os, signal
+really_open = os.open
+def open_and_signal(path, *rest, **more):
+    descriptor = really_open(path, *rest, **more)
+    if "/orcli/.models." in os.fsdecode(path):
+        os.kill(os.getpid(), signal.SIGTERM)
+    return descriptor
+os.open = open_and_signal
+"""
+
+
+def test_a_signal_as_the_ids_are_kept_leaves_no_other_file(orcli: Orcli, listed: OpenRouter) -> None:
+    orcli.file("startup/sitecustomize.py", SIGNAL_WHILE_KEPT)
+
+    result = orcli("models", "mini", env={"PYTHONPATH": str(orcli.work / "startup")})
+
+    assert (result.code, result.stdout, result.stderr) == (-signal.SIGTERM, "", "")
+    assert os.listdir(orcli.home / ".cache" / "orcli") == ["models"]
 
 
 def test_a_failed_list_leaves_the_kept_ids_alone(orcli: Orcli, openrouter: OpenRouter) -> None:
