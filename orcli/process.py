@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from orcli.errors import ExitCode, OrcliError
 
@@ -116,12 +116,23 @@ def release() -> None:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Hold signals back while a clean-up runs that must not be left half done."""
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, (*ENDING_SIGNALS, signal.SIGALRM))
+    """Hold signals back, in the main thread, while something runs that must not be left half done.
+
+    A mask would not do: the kernel gives a signal that one thread blocks to another, and Python acts on it in the main
+    thread all the same.
+    """
+    came: list[int] = []
+    handlers: dict[int, Any] = {}
     try:
+        for number in (*ENDING_SIGNALS, signal.SIGALRM):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                handlers[number] = signal.signal(number, lambda which, frame: came.append(which))
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+        for which, handler in handlers.items():
+            signal.signal(which, handler)
+        for which in sorted(came, key=lambda which: which == signal.SIGALRM):
+            signal.raise_signal(which)
 
 
 def end_by(number: int) -> NoReturn:

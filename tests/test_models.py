@@ -147,7 +147,8 @@ def test_ids_that_cannot_be_kept_are_no_failure(orcli: Orcli, listed: OpenRouter
 
 
 SIGNAL_WHILE_KEPT = """
-import os, signal
+import os, signal, threading, time
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
 really_open = os.open
 def open_and_signal(path, *rest, **more):
     descriptor = really_open(path, *rest, **more)
@@ -156,6 +157,7 @@ def open_and_signal(path, *rest, **more):
     return descriptor
 os.open = open_and_signal
 """
+"""The kernel may give the signal to the other thread."""
 
 
 def test_a_signal_as_the_ids_are_kept_leaves_no_other_file(orcli: Orcli, listed: OpenRouter) -> None:

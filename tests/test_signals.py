@@ -109,6 +109,30 @@ def test_a_signal_that_was_inherited_as_ignored_stays_ignored(
     assert result.stdout
 
 
+HELD = """
+import os, signal, threading, time
+from orcli import process
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+process.catch_signals()
+process.Watch(0).start()
+try:
+    with process.held():
+        os.kill(os.getpid(), signal.SIGALRM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+        print("whole", end=", ")
+    print("never")
+except process.Signalled as error:
+    print(error)
+"""
+
+
+def test_a_signal_that_is_held_back_ends_what_comes_after_whichever_thread_gets_it() -> None:
+    run = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, timeout=10, check=False)
+
+    assert (run.stdout, run.stderr, run.returncode) == ("whole, SIGTERM\n", "", 0)
+
+
 def test_a_shell_loop_stops_on_ctrl_c(orcli: Orcli, openrouter: OpenRouter) -> None:
     openrouter.default = completion().with_(delay=Pause())
     terminal = orcli.terminal("while :; do orcli ask -n hi; echo again; done", shell=True)
