@@ -141,8 +141,8 @@ def test_the_server_is_told_no_key_of_another_service(orcli: Orcli, tmp_path: Pa
         *("stream", "-m", MODEL, "--max-tokens", "2000", "Tell me a long story."),
         env={"ORCLI_TEST_MARKER": str(tmp_path), **given},
     )
-    process.read_stdout(n=1)
-    servers = [pid for pid in children(f"ORCLI_TEST_MARKER={tmp_path}") if pid != process.pid]
+    process.read_stdout(n=1, timeout=60)
+    servers = [pid for pid in processes_with(f"ORCLI_TEST_MARKER={tmp_path}") if pid != process.pid]
     seen = [Path(f"/proc/{pid}/{what}").read_bytes() for pid in servers for what in ("environ", "cmdline")]
     process.send_signal(signal.SIGTERM)
     process.finish()
