@@ -88,7 +88,7 @@ def test_json_prints_the_objects_whole(orcli: Orcli, listed: OpenRouter) -> None
 
 
 def test_a_terminal_gets_an_aligned_table_with_a_header(orcli: Orcli, listed: OpenRouter) -> None:
-    result = orcli.terminal("models", "[om]*").finish()
+    result = orcli.terminal("models", "-q", "[om]*").finish()
 
     assert result.code == 0
     assert result.terminal.split("\r\n") == [
