@@ -75,7 +75,7 @@ def test_an_answer_cut_at_the_limit_is_exit_5(orcli: Orcli) -> None:
 def test_a_stream_begins_before_the_last_token_is_generated(orcli: Orcli) -> None:
     process = orcli.start("stream", "-m", MODEL, "--max-tokens", "400", "Tell me a long story about a dog.")
 
-    first = process.read_stdout(n=1)
+    first = process.read_stdout(n=1, timeout=60)
     alive = not process.wait_exit(0)
     process.send_signal(signal.SIGTERM)
     result = process.finish()
