@@ -9,6 +9,8 @@ from typing import Any
 from orcli.errors import Mismatch, UsageError
 from orcli.text import load_json
 
+_KEYWORDS = frozenset({"properties", "items", "$ref", "anyOf", "allOf", "oneOf", "enum", "const", "not"})
+
 
 def read_schema(text: str, name: str) -> dict[str, Any]:
     """Read a JSON Schema from its text; UsageError says what is wrong with it."""
@@ -23,6 +25,11 @@ def parse_schema(schema: object, name: str) -> dict[str, Any]:
     """Compile a JSON Schema once to be sure that it is one; UsageError says what is wrong with it."""
     if not isinstance(schema, dict):
         raise UsageError(f"{name} is no JSON Schema: it must be an object")
+    wrapped = schema.get("json_schema", schema)
+    if isinstance(wrapped, dict) and isinstance(wrapped.get("schema"), dict) and not schema.keys() & _KEYWORDS:
+        raise UsageError(
+            f"{name} is what goes around a JSON Schema, which would allow anything; give its `schema` alone"
+        )
     _validator(schema, name)
     return schema
 
@@ -67,29 +74,30 @@ def first_fault(value: object, schema: Mapping[str, Any]) -> str | None:
     return f"{fault.message} at {path}" if path else str(fault.message)
 
 
-_FENCE = re.compile(r"^ {0,3}(`{3,}(?=[^`\n]*$)|~{3,})[^\n]*$")
+_FENCE = re.compile(r"^([ \t]*)(`{3,}(?=[^`\n]*$)|~{3,})[^\n]*$")
+
+_LIST_ITEM = re.compile(r"[ \t]*(?:[-*+]|[0-9]{1,9}[.)])[ \t]")
 
 
 def first_code_block(text: str) -> str:
     """Give the inside of the first fenced code block (CommonMark 0.31, section 4.5); Mismatch when there is none.
 
-    A block that is never closed ends with the text.
+    A block that is never closed ends with the text. Once a list has begun it may be indented by any amount.
     """
-    lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text)
-    opening = next(((number, match) for number, line in enumerate(lines) if (match := _match(line))), None)
-    if opening is None:
+    lines = iter(re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text))
+    in_list = False
+    for line in lines:
+        opening = _FENCE.match(line.rstrip("\r\n"))
+        if opening is not None and (in_list or len(opening[1].expandtabs(4)) < 4):
+            break
+        in_list = in_list or _LIST_ITEM.match(line) is not None
+    else:
         raise Mismatch("the answer has no fenced code block for -x; ask for one in the prompt")
-    number, match = opening
-    fence = match.group(1)
-    indent = len(match.group(0)) - len(match.group(0).lstrip(" "))
-    closing = re.compile(rf"^ {{0,3}}{re.escape(fence[0])}{{{len(fence)},}}[ \t]*$")
+    indent, fence = len(opening[1]), opening[2]
+    closing = re.compile(rf"^[ \t]{{0,{indent + 3}}}{re.escape(fence[0])}{{{len(fence)},}}[ \t]*$")
     inside = []
-    for line in lines[number + 1 :]:
+    for line in lines:
         if closing.match(line.rstrip("\r\n")):
             break
-        inside.append(line[min(indent, len(line) - len(line.lstrip(" "))) :])
+        inside.append(line[min(indent, len(line) - len(line.lstrip(" \t"))) :])
     return "".join(inside)
-
-
-def _match(line: str) -> re.Match[str] | None:
-    return _FENCE.match(line.rstrip("\r\n"))

@@ -434,6 +434,16 @@ BROKEN_SCHEMAS = [
         "--schema is not JSON: nested too deeply; give a JSON Schema object",
         id="inline, deep",
     ),
+    pytest.param(
+        '{"name": "person", "schema": {"type": "object"}}',
+        "--schema is what goes around a JSON Schema, which would allow anything; give its `schema` alone",
+        id="inline, in its wrapper",
+    ),
+    pytest.param(
+        '{"type": "json_schema", "json_schema": {"name": "person", "schema": {}}}',
+        "--schema is what goes around a JSON Schema, which would allow anything; give its `schema` alone",
+        id="inline, as response_format",
+    ),
     pytest.param("true", "cannot read true: No such file or directory; check the path", id="a missing file"),
     pytest.param(".", "cannot read .: Is a directory; check the path", id="a directory"),
     pytest.param("list.json", "list.json is no JSON Schema: it must be an object", id="a file with a list"),
@@ -608,6 +618,10 @@ BLOCKS = [
     pytest.param("```\rls\r```\r", "ls\r", id="CR"),
     pytest.param("  ```\n    a\n  b\n c\n  ```", "  a\nb\nc\n", id="indented, and its indent taken off"),
     pytest.param("```\n    ```\n```", "    ```\n", id="a fence indented by four closes nothing"),
+    pytest.param(
+        "- a\n  1. b:\n     ```sh\n     ls\n       -l\n     ```\n\n```\nno\n```", "ls\n  -l\n", id="inside a list"
+    ),
+    pytest.param("* a\n\n\t```\n\tb\n\t```\n", "b\n", id="inside a list, by a tab"),
     pytest.param("a ```\n```\nb\n```", "b\n", id="a fence begins its line"),
     pytest.param("``` a`b\n```\nc\n```", "c\n", id="a line with another backtick opens nothing"),
     pytest.param("``\nno\n``\n```\nyes\n```", "yes\n", id="two backticks are none"),
@@ -621,7 +635,20 @@ def test_the_first_fenced_code_block_is_what_commonmark_says(text: str, block: s
     assert first_code_block(text) == block
 
 
-@pytest.mark.parametrize("text", ["", "no", "`a`", "``\na\n``", "    ```\na\n    ```", "``` a`\n", "a\u2028```\nb"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no",
+        "`a`",
+        "``\na\n``",
+        "    ```\na\n    ```",
+        "\t```\na\n\t```",
+        "-a\n    ```\na\n    ```",
+        "``` a`\n",
+        "a\u2028```\nb",
+    ],
+)
 def test_no_fenced_code_block_is_a_mismatch(text: str) -> None:
     with pytest.raises(Mismatch) as raised:
         first_code_block(text)
