@@ -22,7 +22,7 @@ from orcli.errors import ExitCode, OrcliError
 
 T = TypeVar("T")
 
-ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _REPEAT_SECONDS = 0.25
 _SOON = 1e-6
 
@@ -73,7 +73,7 @@ def fill_descriptors() -> frozenset[int]:
 
 
 def catch_signals() -> None:
-    """Raise `Signalled` in the main thread on SIGINT, SIGTERM and SIGHUP, unless they were inherited as ignored.
+    """Raise `Signalled` in the main thread on the signals that end a run, unless they were inherited as ignored.
 
     One that a destructor swallows is raised again; Python's report of the swallowing is nobody's business.
     """

@@ -679,6 +679,7 @@ class TestACommand:
             pytest.param(signal.SIGINT, -signal.SIGINT, "", id="Ctrl-C"),
             pytest.param(signal.SIGTERM, -signal.SIGTERM, "", id="SIGTERM"),
             pytest.param(signal.SIGHUP, -signal.SIGHUP, "", id="SIGHUP"),
+            pytest.param(signal.SIGQUIT, -signal.SIGQUIT, "", id="SIGQUIT"),
             pytest.param("reader", -signal.SIGPIPE, "", id="the reader gone"),
             pytest.param(
                 "deadline",
