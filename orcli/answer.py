@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,13 +21,17 @@ from orcli.errors import (
     redacted_object,
     reports_error,
 )
-from orcli.text import compact_json, encode, load_json
+from orcli.text import compact_json, encode, load_json, salvage_json
 
 if TYPE_CHECKING:
     from typing import TypeGuard
 
 _MOST = 1e15
 """Beyond it an amount of tokens or of USD is none."""
+_TEXT_PARTS = ("text", "output_text", None)
+_CALL_REASONS = ("tool_calls", "function_call")
+_FAILURES = ("network_error", "error")
+"""Values of `native_finish_reason` under which a benign `finish_reason` may stand."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +66,7 @@ class Completion:
     @property
     def images(self) -> list[str]:
         """The URLs of the images the model made, most of them `data:` URLs."""
-        images = self.message.get("images")
-        parts = (
-            [part.get("image_url") for part in images if isinstance(part, Mapping)] if isinstance(images, list) else []
-        )
-        urls = [part.get("url") if isinstance(part, Mapping) else part for part in parts]
-        return [url for url in urls if isinstance(url, str) and url]
+        return image_urls(self.message.get("images"))
 
     @property
     def reasoning(self) -> str:
@@ -77,8 +77,7 @@ class Completion:
     @property
     def finish_reason(self) -> str | None:
         """Why the answer ended, in the API's normalised words."""
-        reason = self.choice.get("finish_reason")
-        return reason if isinstance(reason, str) else None
+        return finish_reason_of(self.choice)
 
     @property
     def usage(self) -> Mapping[str, Any]:
@@ -112,14 +111,35 @@ def as_line(data: bytes) -> bytes:
     return data.strip().replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
 
 
+def finish_reason_of(choice: Mapping[str, Any]) -> str | None:
+    """Give why a choice ended; None while it has not, for which some say it in an empty string or in a word."""
+    reason = choice.get("finish_reason")
+    return reason if isinstance(reason, str) and reason not in ("", "null") else None
+
+
 def content_text(content: object) -> str:
     """Give the text of a `content`: a string, or a list of parts of which the text ones count."""
     if isinstance(content, str):
         return content
     if isinstance(content, list):
-        parts = [part.get("text") for part in content if isinstance(part, Mapping)]
-        return "".join(part for part in parts if isinstance(part, str))
+        parts = [part for part in content if isinstance(part, Mapping) and part.get("type") in _TEXT_PARTS]
+        return "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
     return ""
+
+
+def image_urls(images: object) -> list[str]:
+    """Give the URLs of a message's `images`."""
+    entries = (
+        [entry.get("image_url") for entry in images if isinstance(entry, Mapping)] if isinstance(images, list) else []
+    )
+    urls = [entry.get("url") if isinstance(entry, Mapping) else entry for entry in entries]
+    return [url for url in urls if isinstance(url, str) and url]
+
+
+def has_media(message: Mapping[str, Any]) -> bool:
+    """Tell whether a message, or the delta of one, has an image or sound."""
+    audio = message.get("audio")
+    return bool(image_urls(message.get("images")) or (isinstance(audio, Mapping) and audio.get("data")))
 
 
 def parse_completion(body: bytes, retry_after: float | None = None) -> Completion:
@@ -130,16 +150,7 @@ def parse_completion(body: bytes, retry_after: float | None = None) -> Completio
     """
     if not body.strip():
         raise Unavailable("the server answered 200 with an empty body; try later")
-    try:
-        value = load_json(body)
-    except ValueError as reason:
-        if body.lstrip()[:1] == b"{":
-            raise Incomplete(f"{_why_unread(reason)}; try again") from None
-        page = body.lstrip()[:1] == b"<"
-        words = "a gateway's page" if page else one_line(body[:200].decode("utf-8", "replace"))
-        raise Unavailable(
-            f"the server answered 200 with no completion but {words}; check API_BASE_URL or try later", transient=page
-        ) from None
+    value, as_it_came = _parse(body)
     if not isinstance(value, dict):
         raise Unavailable("the server answered JSON that is no completion object; check API_BASE_URL or try later")
     choices = value.get("choices")
@@ -148,14 +159,27 @@ def parse_completion(body: bytes, retry_after: float | None = None) -> Completio
         raise from_api(error if error else {"message": "the answer has no choices"}, retry_after=retry_after)
     if reports_error(value):
         return Completion(redacted_object(value), b"")
-    return Completion(value, body if _is_plain(body) else b"")
+    return Completion(value, as_it_came)
 
 
-def _why_unread(error: ValueError) -> str:
-    """Say why an answer's JSON was not read: a subclass tells where it breaks off, ValueError itself what it holds."""
-    if type(error) is ValueError:
-        return f"the answer cannot be read: {one_line(str(error)).partition(';')[0]}"
-    return "the answer broke off: its JSON is not whole"
+def _parse(body: bytes) -> tuple[Any, bytes]:
+    """Read JSON, and give the bytes that may be printed for it, none where only we would read them."""
+    try:
+        return load_json(body), body if _is_plain(body) else b""
+    except ValueError:
+        beginning = body.lstrip()[:1]
+    if beginning == b"{":
+        try:
+            return salvage_json(body), b""
+        except json.JSONDecodeError:
+            raise Incomplete("the answer broke off: its JSON is not whole; try again") from None
+        except ValueError as error:
+            raise Incomplete(f"the answer cannot be read: {error}; try again") from None
+    page = beginning == b"<"
+    words = "a gateway's page" if page else one_line(body[:200].decode("utf-8", "replace"))
+    raise Unavailable(
+        f"the server answered 200 with no completion but {words}; check API_BASE_URL or try later", transient=page
+    )
 
 
 def _is_plain(body: bytes) -> bool:
@@ -178,7 +202,8 @@ class Outcome:
     error: object = None
     refusal: str = ""
     tool_calls: bool = False
-    images: bool = False
+    media: bool = False
+    """Images or sound."""
     reasoned: bool = False
     """The model's reasoning took tokens."""
 
@@ -195,7 +220,7 @@ def outcome_of(completion: Completion) -> Outcome:
         error=choice.get("error") or completion.object.get("error"),
         refusal=refusal.strip() if isinstance(refusal, str) else "",
         tool_calls=has_calls(message.get("tool_calls")),
-        images=bool(message.get("images")),
+        media=has_media(message),
         reasoned=bool(completion.reasoning or (isinstance(details, Mapping) and details.get("reasoning_tokens"))),
     )
 
@@ -205,17 +230,17 @@ def has_calls(tool_calls: object) -> bool:
     return isinstance(tool_calls, list) and any(isinstance(call, Mapping) for call in tool_calls)
 
 
-def verdict(outcome: Outcome, *, tools: bool = False, whole: bool = False) -> OrcliError | None:
+def verdict(outcome: Outcome, *, tools: bool = False, media: bool = True, whole: bool = False) -> OrcliError | None:
     """Judge what came: None when it is a whole answer, else why it is not.
 
-    With `tools`, tool calls are an answer too; `whole` says that they came in one body, so that they need no
-    finish_reason to be trusted. An error counts by its own code, as Incomplete once text had come.
+    With `tools`, tool calls are an answer too, with `media` images and sound; `whole` says that calls came in one body,
+    so that they need no finish_reason to be trusted. An error counts by its own code, as Incomplete once text had come.
     """
     reason, native = outcome.finish_reason, outcome.native_finish_reason
     if outcome.error or reason == "error":
         error = outcome.error or {"message": f"the provider failed ({native or 'finish_reason error'})"}
         failure = from_api(error)
-        return _after_content(failure, error) if outcome.came or outcome.images else failure
+        return _after_content(failure, error) if outcome.came or outcome.media else failure
     if outcome.refusal:
         return Refused(f"the model refused: {one_line(outcome.refusal, WORDS)}; change the prompt")
     if reason == "content_filter":
@@ -224,14 +249,21 @@ def verdict(outcome: Outcome, *, tools: bool = False, whole: bool = False) -> Or
         return ToolsError("the model asked for tools in place of an answer; use orcli tool")
     if reason == "length":
         return _cut_at_limit(outcome)
-    if not (outcome.came or outcome.images or outcome.tool_calls):
+    if not (outcome.came or outcome.media or outcome.tool_calls):
         if reason is None and not whole:
             return Unavailable("the stream ended before any text came; try later")
-        if native in ("network_error", "error"):
+        if native in _FAILURES:
             return Unavailable(f"the provider failed ({native}) and sent no text; try later", transient=True)
         return Incomplete("the answer is empty; try again, or another model")
     if reason is None and not (outcome.tool_calls and whole):
         return Incomplete("the answer came without a finish_reason, so it may be cut; try again")
+    if native in _FAILURES:
+        return Incomplete(f"the answer broke off: the provider failed ({native}); try again")
+    if reason in _CALL_REASONS and not outcome.tool_calls:
+        fault = "the model meant to call tools, but no call came"
+        return Incomplete(f"{fault}; try again") if tools else ToolsError(f"{fault}; use orcli tool")
+    if not (media or outcome.came or outcome.tool_calls):
+        return Incomplete("the answer is images or sound without text; use orcli vision --save DIR, or --json")
     return None
 
 

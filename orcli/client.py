@@ -403,7 +403,13 @@ def _connection_error(error: BaseException, endpoint: Endpoint) -> OrcliError:
     advice = (
         "check the clock, the CA file or a proxy that reads along" if certificate else "check the network or try later"
     )
-    return Unavailable(f"cannot reach {endpoint.host}: {_reason(error)}; {advice}", transient=not certificate)
+    # A head that cannot be read may be that of an answer, which was billed.
+    answered = any(
+        isinstance(cause, httpx2.RemoteProtocolError) and "without sending" not in str(cause) for cause in causes
+    )
+    return Unavailable(
+        f"cannot reach {endpoint.host}: {_reason(error)}; {advice}", transient=not (certificate or answered)
+    )
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orcli.answer import Completion, Outcome, content_text, has_calls
+from orcli.answer import Completion, Outcome, content_text, finish_reason_of, has_calls, has_media
+from orcli.text import compact_json, load_json
 
 _HEAD = ("id", "object", "created", "model", "provider", "system_fingerprint")
 _REFUSAL_LENGTH = 1000
 """Characters of a refusal that are kept for the error message where the message itself is not."""
 _PLAIN = frozenset({"role", "content", "reasoning", "reasoning_content"})
 _LISTS = ("annotations", "images")
+_CUT = frozenset({"error", "length", "content_filter"})
+"""Reasons that count also where they follow a benign one."""
 
 
 class Accumulator:
@@ -37,7 +40,7 @@ class Accumulator:
         self._lists: dict[str, list[Any]] = {}
         self._calls: list[dict[str, Any]] = []
         self._has_calls = False
-        self._has_images = False
+        self._has_media = False
 
     def add(self, chunk: Mapping[str, Any]) -> tuple[str, str]:
         """Take a chunk in and give its text and its reasoning, of the first choice."""
@@ -50,13 +53,13 @@ class Accumulator:
         if chunk.get("error"):
             self.error = chunk["error"]
         choices = chunk.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices else None
-        if not isinstance(choice, Mapping) or choice.get("index", 0) not in (0, None):
+        choice = _first(choices) if isinstance(choices, list) else None
+        if choice is None:
             return "", ""
         if choice.get("error"):
             self.error = choice["error"]
-        reason = choice.get("finish_reason")
-        if isinstance(reason, str) and self.finish_reason is None:
+        reason = finish_reason_of(choice)
+        if reason is not None and (self.finish_reason is None or reason in _CUT):
             self.finish_reason = reason
             self._native = choice.get("native_finish_reason")
         delta = choice.get("delta")
@@ -85,8 +88,8 @@ class Accumulator:
         refusal = delta.get("refusal")
         if isinstance(refusal, str) and refusal and (self.keep or len(self._refusal) < _REFUSAL_LENGTH):
             self._refusal += refusal
-        if delta.get("images"):
-            self._has_images = True
+        if has_media(delta):
+            self._has_media = True
         calls = delta.get("tool_calls")
         if has_calls(calls):
             self._has_calls = True
@@ -109,8 +112,8 @@ class Accumulator:
 
     @property
     def delivered(self) -> bool:
-        """Something came that a person may want to keep: text or an image."""
-        return self.came or self._has_images
+        """Something came that a person may want to keep: text, an image or sound."""
+        return self.came or self._has_media
 
     def outcome(self) -> Outcome:
         """Gather the facts of what came so far."""
@@ -122,7 +125,7 @@ class Accumulator:
             error=self.error,
             refusal=self._refusal.strip(),
             tool_calls=self._has_calls,
-            images=self._has_images,
+            media=self._has_media,
             reasoned=self._reasoned or bool(isinstance(details, Mapping) and details.get("reasoning_tokens")),
         )
 
@@ -152,6 +155,14 @@ class Accumulator:
         )
 
 
+def _first(choices: Sequence[Any]) -> Mapping[str, Any] | None:
+    """Give what a chunk has of the first choice."""
+    for choice in choices:
+        if isinstance(choice, Mapping) and choice.get("index", 0) in (0, None):
+            return choice
+    return None
+
+
 def _add_detail(details: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:
     """Join a piece to the reasoning detail of its type and index: texts are joined, of the rest the last one counts."""
     key = (piece.get("type"), piece.get("index"))
@@ -174,6 +185,8 @@ def _add_call(calls: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:
     function = piece.get("function")
     function = function if isinstance(function, Mapping) else {}
     name, arguments = function.get("name"), function.get("arguments")
+    if arguments is not None and not isinstance(arguments, str):
+        arguments = compact_json(arguments)
     target = None
     if isinstance(index, int):
         target = next((call for call in reversed(calls) if call.get("index") == index), None)
@@ -184,7 +197,7 @@ def _add_call(calls: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:
     if target is not None and identity and target["id"] and target["id"] != identity:
         target = None
     if target is not None and not identity and name and (known := target["function"]["name"]):
-        target = None if name != known or arguments_whole(target) else target
+        target = None if name != known or (arguments and arguments_whole(target)) else target
     if target is None:
         target = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
         if isinstance(index, int):
@@ -194,14 +207,12 @@ def _add_call(calls: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:
         target["id"] = identity
     if isinstance(name, str) and name:
         target["function"]["name"] = name
-    if isinstance(arguments, str):
+    if arguments is not None:
         target["function"]["arguments"] += arguments
 
 
 def arguments_whole(call: Mapping[str, Any]) -> bool:
     """Tell whether a call's arguments are whole JSON, so that a name that comes again begins another call."""
-    from orcli.text import load_json
-
     try:
         load_json(call["function"]["arguments"])
     except ValueError:

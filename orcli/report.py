@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import threading
@@ -192,9 +191,8 @@ class Log:
         if os.isatty(self.descriptor):
             line = visible(line)
         try:
-            fcntl.flock(self.descriptor, fcntl.LOCK_EX)
+            # One write at the end is whole without a lock (write(2), O_APPEND); for one it might wait for ever.
             os.write(self.descriptor, encode(line + "\n"))
-            fcntl.flock(self.descriptor, fcntl.LOCK_UN)
         except OSError as error:
             return f"cannot write the log {self.name}: {error.strerror}"
         return None

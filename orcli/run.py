@@ -99,7 +99,7 @@ def ask_once(current: Session, client: Client, body: bytes, *, tools: bool = Fal
     from orcli.patterns.ask import ask
 
     try:
-        current.completion = current.retry.run(lambda: ask(client, body, tools=tools))
+        current.completion = current.retry.run(lambda: ask(client, body, tools=tools, media=current.media_answer))
     except OrcliError as error:
         current.completion = error.completion
         if current.completion is not None:
@@ -128,7 +128,16 @@ def print_stream(
     writer = output.TextStream()
     thoughts = Lines(current.report, "reasoning: ")
     retry = replace(current.retry, on_wait=lambda error, wait: _stand_by(current, error, wait))
-    answer = stream(client, body, retry, begin=lambda: watch.expect_events(idle), keep=keep, raw=chunks, tools=tools)
+    answer = stream(
+        client,
+        body,
+        retry,
+        begin=lambda: watch.expect_events(idle),
+        keep=keep,
+        raw=chunks,
+        tools=tools,
+        media=current.media_answer,
+    )
     try:
         with closing(answer.__iter__()) as arriving:
             for chunk in arriving:
@@ -137,6 +146,7 @@ def print_stream(
                     current.waiting.stop()
                     thoughts.add(chunk.reasoning)
                 if chunk.text:
+                    thoughts.end()
                     current.waiting.stop()
                     current.note_text()
                     if live:

@@ -45,6 +45,11 @@ class Session:
     printed: bool = False
     """stdout has the API's object or error already, so no error object may follow it."""
 
+    @property
+    def media_answer(self) -> bool:
+        """Images and sound are an answer without text: they can be kept, or are in the object that is printed."""
+        return self.json_output or self.command == "vision"
+
     def next_request(self) -> None:
         """Begin a request: log the one before it, and let a person wait for this one."""
         now = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,8 @@ SPACED = (", ", ": ")
 """What separates items, and keys from values."""
 _BLOCK = 1 << 16
 _DEEPEST = 200
+_MOST_DIGITS = 640
+"""Any interpreter turns so many into an int, however its limit is set (sys.int_info.str_digits_check_threshold)."""
 _TOO_DEEP = "nested too deeply"
 _SPACE = re.compile(r"[ \t\n\r]*")
 
@@ -32,6 +35,29 @@ def load_json(text: str | bytes) -> Any:
     if text.count("[") + text.count("{") > _DEEPEST:
         _check_depth(value)
     return value
+
+
+def salvage_json(data: bytes) -> Any:
+    """Parse what was paid for in spite of bytes that are no UTF-8 and numbers that JSON or orcli cannot hold.
+
+    The bytes become U+FFFD and the numbers null. Raises what `load_json` does for all else.
+    """
+    text = data.decode("utf-8-sig", "replace")
+    try:
+        value = json.loads(text, parse_constant=lambda _: None, parse_float=_finite_or_null, parse_int=_short_or_null)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    _check_depth(value)
+    return value
+
+
+def _finite_or_null(digits: str) -> float | None:
+    number = float(digits)
+    return number if math.isfinite(number) else None
+
+
+def _short_or_null(digits: str) -> int | None:
+    return int(digits) if len(digits) < _MOST_DIGITS else None
 
 
 def load_json_part(text: str, start: int, end: int) -> Any:

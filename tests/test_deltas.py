@@ -222,6 +222,18 @@ class TestToolCalls:
             tool_call_delta('{"y":2}', index=0, name="g"),
         ) == [("", "f", '{"x":1}'), ("", "g", '{"y":2}')]
 
+    def test_a_name_that_is_repeated_without_arguments_is_no_new_call(self) -> None:
+        assert calls(
+            tool_call_delta("", index=0, id="a", name="f"),
+            tool_call_delta('{"x":1}', index=0, name="f"),
+            tool_call_delta("", index=0, name="f"),
+        ) == [("a", "f", '{"x":1}')]
+
+    def test_arguments_that_are_no_text_are_its_json(self) -> None:
+        whole = chunk(delta={"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": {"x": 1}}}]})
+
+        assert calls(whole) == [("a", "f", '{"x":1}')]
+
     def test_an_id_that_is_repeated_in_every_fragment_is_one_call(self) -> None:
         assert calls(
             tool_call_delta('{"x"', index=0, id="a", name="f"),
@@ -294,7 +306,7 @@ def test_images_are_noticed_and_kept_in_order(keep: bool) -> None:
     images = [{"type": "image_url", "index": number, "image_url": {"url": f"data:,{number}"}} for number in range(2)]
     accumulator = accumulate(*(bare(images=[image]) for image in images), keep=keep)
 
-    assert accumulator.outcome().images
+    assert accumulator.outcome().media
     assert accumulator.completion().message.get("images") == (images if keep else None)
 
 

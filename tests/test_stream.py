@@ -438,8 +438,12 @@ ROWS = {
     "a JSON error that is ours": Row(
         error_in_200(400, "Bad"), 2, "400: Bad; change the request", error={"message": "Bad", "code": 400}
     ),
-    "a completion": Row(
-        completion("Hi."), 4, "the server answered a whole completion in place of a stream; use orcli ask"
+    "a completion without an end": Row(
+        completion("Hi.", finish_reason=None),
+        5,
+        NO_FINISH,
+        "Hi.\n",
+        [json.loads(completion("Hi.", finish_reason=None).body)],
     ),
     "HTML": Row(html(200), 4, PAGE, sent=2),
     "plain text": Row(
@@ -456,7 +460,6 @@ ROWS = {
     "a reset after the headers": Row(stream(RESET), 4, RESET_BY_PEER),
     "a reset before any text": Row(stream(ROLE, RESET), 4, RESET_BY_PEER, chunks=[ROLE]),
     "a garbled first event": Row(stream(b"data: {\n\n", HEL, STOP), 4, GARBLED),
-    "a first event with NaN": Row(stream(b'data: {"choices":[],"x":NaN}\n\n', HEL, STOP), 4, GARBLED),
     "a first event cut in UTF-8": Row(stream(CUT_UTF8, done=False), 4, GARBLED),
     "an answer of no text": Row(
         stream(ROLE, STOP, USED), 5, "the answer is empty; try again, or another model", chunks=[ROLE, STOP, USED]
@@ -551,9 +554,30 @@ ROWS = {
     "a clean end without a finish": cut(HEL, LO, text="Hello\n", message=NO_FINISH),
     "[DONE] without a finish": cut(HEL, LO, text="Hello\n", message=NO_FINISH, done=True),
     "a garbled event": cut(HEL, ending=[b'data: {"a\n\n'], text="Hel\n", message=BROKE + GARBLED),
-    "an event that is a string": cut(HEL, ending=[b'data: "a"\n\n'], text="Hel\n", message=BROKE + GARBLED),
-    "an event cut in UTF-8": cut(
-        HEL, ending=[CUT_UTF8 + b'"}}]}\n\n'], text="Hel\n", message=BROKE + GARBLED, done=True
+    "an event that is a string": cut(HEL, ending=[b'data: "a"\n\n'], text="Hel\n", message=NO_FINISH),
+    "an end that is an empty string": cut(HEL, chunk("lo", finish_reason=""), text="Hello\n", message=NO_FINISH),
+    "an end that is a word for none": cut(HEL, chunk("lo", finish_reason="null"), text="Hello\n", message=NO_FINISH),
+    "a failure that the provider names": cut(
+        HEL,
+        NETWORK,
+        text="Hel\n",
+        message="the answer broke off: the provider failed (network_error); try again",
+    ),
+    "the token limit after an empty end": cut(
+        chunk("Hel", finish_reason=""),
+        LENGTH,
+        text="Hel\n",
+        message="the answer was cut at the token limit (finish_reason length); raise --max-tokens",
+    ),
+    "the token limit after stop": cut(
+        HEL,
+        STOP,
+        LENGTH,
+        text="Hel\n",
+        message="the answer was cut at the token limit (finish_reason length); raise --max-tokens",
+    ),
+    "words in place of an error": cut(
+        HEL, ending=[b"event: error\ndata: out of memory\n\n"], text="Hel\n", message=BROKE + "out of memory; try again"
     ),
     "an end cut in UTF-8": cut(HEL, ending=[CUT_UTF8], text="Hel\n", message=BROKE + GARBLED),
     "an end cut in an event": cut(HEL, ending=[b'data: {"choices":[{'], text="Hel\n", message=BROKE + GARBLED),
@@ -591,7 +615,6 @@ TEXT_ONLY = {
     "an empty body",
     "[DONE] before any text",
     "a reset before any text",
-    "a first event with NaN",
     "a first event cut in UTF-8",
     "an answer of white space",
     "an error first, its code a string",
@@ -605,6 +628,9 @@ TEXT_ONLY = {
     "a reset after the finish",
     "[DONE] without a finish",
     "an event that is a string",
+    "an end that is a word for none",
+    "the token limit after an empty end",
+    "words in place of an error",
     "an end cut in UTF-8",
     "an end cut in an event",
     "tool calls after text",
@@ -670,6 +696,53 @@ def test_white_space_is_output_after_which_nothing_is_tried_again(orcli: Orcli, 
     result = orcli("stream", "hi")
 
     assert (result.stdout, len(openrouter.requests)) == ("\n", 1)
+
+
+NO_NUMBER = b'data: {"choices":[{"delta":{"content":"lo"},"logprobs":{"x":-Infinity,"y":1e999}}]}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("reply", "text"),
+    [
+        pytest.param(stream(HEL, LO, STOP, b"data:  [DONE] \n\n", done=False), "Hello\n", id="space around [DONE]"),
+        pytest.param(stream(HEL, b"event: ping\ndata: ping\n\n", LO, STOP), "Hello\n", id="an event of another name"),
+        pytest.param(
+            stream(HEL, b"data: null\n\ndata: []\n\ndata:\n\n", LO, STOP), "Hello\n", id="data that is no chunk"
+        ),
+        pytest.param(stream(HEL, NO_NUMBER, STOP), "Hello\n", id="numbers that JSON has not"),
+        pytest.param(stream(HEL, CUT_UTF8 + b'"}}]}\n\n', STOP), "Hel\ufffd\n", id="a byte that is no UTF-8"),
+        pytest.param(completion("Hello"), "Hello\n", id="a completion in place of a stream"),
+        pytest.param(
+            stream({"choices": [{"index": 1, "delta": {"content": "x"}}, *HEL["choices"]]}, LO, STOP),
+            "Hello\n",
+            id="the first choice second",
+        ),
+        pytest.param(
+            stream(chunk(None, delta={"content": [{"type": "reasoning", "text": "Hm"}, {"text": "Hi"}]}), STOP),
+            "Hi\n",
+            id="reasoning among the parts of the text",
+        ),
+    ],
+)
+def test_what_is_odd_on_the_wire_but_whole_is_an_answer(
+    orcli: Orcli, openrouter: OpenRouter, reply: Reply, text: str
+) -> None:
+    openrouter.default = reply
+
+    result = orcli("stream", "hi")
+    objects = orcli("stream", "--json", "hi")
+
+    assert (result.code, result.stdout, result.stderr) == (0, text, "")
+    assert (objects.code, objects.stderr) == (0, "")
+    assert all(isinstance(json.loads(line, parse_constant=pytest.fail), dict) for line in objects.stdout.splitlines())
+
+
+def test_the_last_line_of_reasoning_comes_before_the_answer(orcli: Orcli, openrouter: OpenRouter) -> None:
+    openrouter.reply(stream(chunk("", delta={"reasoning": "so\nand so"}), HEL, LO, STOP))
+
+    shown = orcli.terminal("stream", "-v", "-n", "hi").finish().terminal
+
+    assert "orcli: reasoning: so\r\norcli: reasoning: and so\r\nHello\r\norcli: " in shown
 
 
 def follow(process: Process, request: Request, at: float, sent: int, name: str) -> None:

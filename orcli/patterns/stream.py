@@ -11,11 +11,11 @@ from typing import Any
 from orcli.answer import as_line, parse_completion, verdict
 from orcli.client import Client, Response
 from orcli.deltas import Accumulator
-from orcli.errors import Incomplete, OrcliError, Unavailable, redacted_object, reports_error
+from orcli.errors import WORDS, Incomplete, OrcliError, Unavailable, one_line, redacted_object, reports_error
 from orcli.process import Stalled
 from orcli.retry import Retry
 from orcli.sse import events
-from orcli.text import compact_json, encode, load_json
+from orcli.text import compact_json, encode, load_json, salvage_json
 
 EVENT_STREAM = "text/event-stream"
 _SILENT = "nothing came for longer than --idle-timeout; try again"
@@ -45,8 +45,8 @@ class Stream:
     """A stream that is posted when it is iterated; gives its chunks as they come, then raises what made it fail.
 
     What is transient is tried again until a chunk has text or an image, or with `raw` until any chunk has come. `begin`
-    is called before each try. With `keep` the accumulator puts the whole message together; with `tools` calls are an
-    answer.
+    is called before each try. With `keep` the accumulator puts the whole message together; `tools` and `media` are
+    those of `verdict`.
     """
 
     client: Client
@@ -56,6 +56,7 @@ class Stream:
     keep: bool
     raw: bool
     tools: bool
+    media: bool
     accumulator: Accumulator
     """What came so far, in the last try."""
 
@@ -85,8 +86,8 @@ class Stream:
                 host = self.client.endpoint.host
                 raise Unavailable(f"{host} did not answer within --idle-timeout; try later") from None
             stack.callback(response.close)
-            _check_content_type(response)
-            for chunk in _read(response, self.accumulator):
+            streamed = response.content_type.startswith(EVENT_STREAM)
+            for chunk in (_read if streamed else _read_whole)(response, self.accumulator):
                 early = first if self.raw else not self.accumulator.delivered
                 if self.accumulator.error and early and not chunk.text:
                     raise self._failure(chunk, response.retry_after)
@@ -94,7 +95,7 @@ class Stream:
                 yield chunk
         if first:
             raise Unavailable("the stream ended before anything came; try later")
-        if (error := verdict(self.accumulator.outcome(), tools=self.tools)) is not None:
+        if (error := verdict(self.accumulator.outcome(), tools=self.tools, media=self.media)) is not None:
             raise error
 
     def _failure(self, chunk: Chunk, retry_after: float | None) -> OrcliError:
@@ -113,34 +114,35 @@ def stream(
     keep: bool = False,
     raw: bool = False,
     tools: bool = False,
+    media: bool = True,
 ) -> Stream:
     """Give the stream of an encoded request with `stream` true; iterate it, and close the iterator to hang up."""
-    return Stream(client, body, retry, begin, keep, raw, tools, Accumulator(keep=keep))
+    return Stream(client, body, retry, begin, keep, raw, tools, media, Accumulator(keep=keep))
 
 
-def _check_content_type(response: Response) -> None:
-    """Raise what a 200 that is no event stream says instead; its body would be an empty stream without any error."""
-    if response.content_type.startswith(EVENT_STREAM):
-        return
+def _read_whole(response: Response, accumulator: Accumulator) -> Iterator[Chunk]:
+    """Yield the one chunk that a whole completion is, which some send in place of a stream; raises what else it is."""
     try:
         body = response.read()
     except Stalled:
         raise Unavailable(_SILENT) from None
     if body.broken is not None:
         raise body.broken
-    parse_completion(body.data, body.retry_after)
-    raise Unavailable("the server answered a whole completion in place of a stream; use orcli ask")
+    completion = parse_completion(body.data, body.retry_after)
+    delta = {**completion.object, "choices": [{**completion.choice, "delta": completion.message}]}
+    text, reasoning = accumulator.add(delta)
+    yield Chunk(completion.line(), completion.object, text, reasoning)
 
 
 def _read(response: Response, accumulator: Accumulator) -> Iterator[Chunk]:
     """Yield the chunks of a response until its end, `[DONE]` or an error chunk; raises where it breaks."""
     try:
         for name, data in events(response.blocks()):
-            if data == b"[DONE]":
+            if data.strip() == b"[DONE]":
                 return
-            if not data:
+            chunk, data = _parse(name, data)
+            if chunk is None:
                 continue
-            chunk = _parse(data)
             text, reasoning = accumulator.add(chunk)
             if name == b"error" and accumulator.error is None:
                 accumulator.error = {"message": str(chunk.get("message") or "the stream reports an error")}
@@ -153,14 +155,24 @@ def _read(response: Response, accumulator: Accumulator) -> Iterator[Chunk]:
         raise _broken(accumulator, error.message) from error
 
 
-def _parse(data: bytes) -> Mapping[str, Any]:
+def _parse(name: bytes, data: bytes) -> tuple[Mapping[str, Any] | None, bytes]:
+    """Read an event's data, and give the bytes that may be printed for it.
+
+    None is what is no chunk and says nothing, as some send to keep a connection alive.
+    """
+    value: Any = None
     try:
         value = load_json(data)
     except ValueError:
-        raise Unavailable("the stream is garbled; try again") from None
-    if not isinstance(value, dict):
-        raise Unavailable("the stream is garbled; try again")
-    return value
+        try:
+            value = salvage_json(data)
+        except ValueError:
+            if name == b"error":
+                value = {"message": one_line(data.decode("utf-8", "replace"), WORDS)}
+            elif data.strip() and name in (b"", b"message"):
+                raise Unavailable("the stream is garbled; try again") from None
+        data = encode(compact_json(value))
+    return (value if isinstance(value, dict) else None), data
 
 
 def _broken(accumulator: Accumulator, message: str) -> OrcliError:

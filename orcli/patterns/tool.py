@@ -114,7 +114,7 @@ def _name_and_arguments(call: Mapping[str, Any]) -> tuple[str, str]:
     function = call.get("function")
     function = function if isinstance(function, Mapping) else {}
     name, arguments = function.get("name"), function.get("arguments")
-    if isinstance(arguments, Mapping):
+    if arguments is not None and not isinstance(arguments, str):
         arguments = compact_json(arguments)
     usable = arguments if isinstance(arguments, str) and arguments.strip() else "{}"
     return name if isinstance(name, str) else "", usable
