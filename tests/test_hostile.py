@@ -131,7 +131,8 @@ def complete(value: Any) -> bool:
     if isinstance(text, list):
         text = "".join(part["text"] for part in text if isinstance(part, dict) and isinstance(part.get("text"), str))
     answered = (isinstance(text, str) and bool(text.strip())) or bool(message.get("images"))
-    finished = isinstance(choice.get("finish_reason"), str) and choice["finish_reason"] not in ("length", "error")
+    reason = choice.get("finish_reason")
+    finished = isinstance(reason, str) and reason not in ("", "null", "length", "error", "content_filter")
     return bool(message.get("tool_calls")) or (finished and answered)
 
 
