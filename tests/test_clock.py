@@ -93,7 +93,9 @@ LATE = "orcli: the deadline has passed; raise --timeout (ORCLI_TIMEOUT), 0 is no
         ),
         pytest.param("tool", 0, "", id="tool"),
         pytest.param("batch", 9, "orcli: 1 of 1 lines failed; their results say why; run it again\n", id="batch"),
-        pytest.param("batch as a whole", 124, LATE, id="batch as a whole"),
+        pytest.param(
+            "batch as a whole", 124, "orcli: the deadline has passed; raise --timeout\n", id="batch as a whole"
+        ),
         pytest.param("models", 124, LATE, id="models"),
     ],
 )
