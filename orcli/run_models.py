@@ -128,11 +128,13 @@ def show(models: Sequence[Model], *, json_output: bool) -> None:
 
 
 def make_private_directory(path: str) -> None:
-    """Make a directory, and those above it that are missing, with mode 0700 (XDG Base Directory Specification 0.8)."""
-    if not os.path.isdir(path):
-        make_private_directory(os.path.dirname(path))
+    """Make a directory and the one that it is in, where they are missing, with mode 0700 (XDG Base Directory 0.8).
+
+    No more: a home that is not there, such as that of nobody, is not to be there.
+    """
+    for directory in (os.path.dirname(path), path):
         with suppress(FileExistsError):
-            os.mkdir(path, 0o700)
+            os.mkdir(directory, 0o700)
 
 
 def keep_ids(models: Sequence[Model], environ: Mapping[str, str]) -> None:

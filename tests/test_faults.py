@@ -250,6 +250,13 @@ def test_an_odd_environment_changes_nothing(
     assert result.stdout
 
 
+def test_a_home_that_is_not_there_is_not_made(orcli: Orcli, openrouter: OpenRouter) -> None:
+    result = orcli("models", env={"HOME": str(orcli.work / "nobody")})
+
+    assert (result.code, result.stderr) == (0, "")
+    assert not (orcli.work / "nobody").exists()
+
+
 def test_a_working_directory_that_is_gone_changes_nothing(orcli: Orcli, openrouter: OpenRouter) -> None:
     os.mkdir(orcli.work / "gone")
 
