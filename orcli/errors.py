@@ -28,6 +28,7 @@ class ExitCode(IntEnum):
     DEADLINE = 124
     HANGUP = 129
     INTERRUPTED = 130
+    QUIT = 131
     READER_GONE = 141
     TERMINATED = 143
 

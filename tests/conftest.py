@@ -17,7 +17,7 @@ _SHOWN = 50
 
 def pytest_configure() -> None:
     """Give the commands under test the signals as a login shell would: a run in the background ignores some."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 

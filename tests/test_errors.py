@@ -579,7 +579,13 @@ def test_a_failure_before_the_request_is_one_object_under_json(
 
 
 @pytest.mark.parametrize(
-    ("number", "name"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated"), (signal.SIGHUP, "hangup")]
+    ("number", "name"),
+    [
+        (signal.SIGINT, "interrupted"),
+        (signal.SIGTERM, "terminated"),
+        (signal.SIGHUP, "hangup"),
+        (signal.SIGQUIT, "quit"),
+    ],
 )
 def test_a_signal_leaves_one_object_under_json_and_nothing_on_stderr(
     orcli: Orcli, openrouter: OpenRouter, number: signal.Signals, name: str

@@ -188,6 +188,7 @@ EXIT_CODES = {
     ExitCode.DEADLINE: "The time of `--timeout` is over; what came is on standard output.",
     ExitCode.HANGUP: "Ended by SIGHUP.",
     ExitCode.INTERRUPTED: "Ended by SIGINT (Ctrl-C).",
+    ExitCode.QUIT: "Ended by SIGQUIT (Ctrl-\\).",
     ExitCode.READER_GONE: "The reader of standard output is gone, as in `| head`.",
     ExitCode.TERMINATED: "Ended by SIGTERM.",
 }
