@@ -13,6 +13,7 @@ from orcli.inputs import Given, Reader, user_parts
 from orcli.local import check_vision
 from orcli.media import DETAILS, Part, image_bytes, shortened, suffix_of
 from orcli.options import VisionOptions
+from orcli.process import held
 from orcli.run import deliver, prepare
 from orcli.session import Session, chosen_models, live_seconds, session
 
@@ -77,16 +78,21 @@ def keep_images(current: Session, directory: str | None) -> None:
     if directory is None:
         _say_what_came(current, images)
         return
+    places: list[str] = []
     broken = 0
-    for url in images:
-        if not url.startswith("data:"):
-            _print_place(current, "".join(url.split()))
-            continue
-        data = image_bytes(url)
-        if data is None:
-            broken += 1
-            continue
-        _print_place(current, store(data, directory))
+    try:
+        # All of them are kept before any is told: they were paid for, whether or not stdout still has a reader.
+        with held():
+            for url in images:
+                if not url.startswith("data:"):
+                    places.append("".join(url.split()))
+                elif (data := image_bytes(url)) is None:
+                    broken += 1
+                else:
+                    places.append(store(data, directory))
+    finally:
+        for place in places:
+            _print_place(current, place)
     if broken:
         raise Incomplete(f"{broken} of the answer's images came broken; try again")
 

@@ -858,6 +858,17 @@ class TestImages:
         )
         assert (off.code, off.stdout) == (7, "[]\nout/orcli-2.png\n")
 
+    @pytest.mark.parametrize(("end", "codes"), [("| head -1", (0, 141)), ("> /dev/full", (1,))])
+    def test_all_images_are_kept_whatever_becomes_of_their_paths(
+        self, orcli: Orcli, openrouter: OpenRouter, end: str, codes: tuple[int, ...]
+    ) -> None:
+        openrouter.reply(completion("", message=drawn(*[data_url(samples.PNG + bytes(1_000_000))] * 6)))
+
+        result = orcli.shell(f"orcli vision -n --save out draw {end}; exit ${{PIPESTATUS[0]}}")
+
+        assert result.code in codes
+        assert len(list((orcli.work / "out").iterdir())) == 6
+
     def test_under_json_the_paths_go_to_stderr(self, orcli: Orcli, openrouter: OpenRouter) -> None:
         reply = completion("Here.", message=drawn(data_url(samples.PNG)))
         openrouter.reply(reply)
