@@ -26,7 +26,7 @@ from orcli.inputs import (
     user_text,
 )
 from orcli.local import is_local, serve
-from orcli.options import AskOptions, CompletionOptions, StreamOptions
+from orcli.options import AskOptions, CompletionOptions, LiveOptions, StreamOptions
 from orcli.process import DeadlinePassed
 from orcli.report import Lines, Report
 from orcli.request import build_request, encode_request, parse_parameters
@@ -221,11 +221,35 @@ def prepare(
     if content is not None:
         turns = [*turns, {"role": "user", "content": content}]
     messages = [*with_system(earlier, system), *turns]
+    check_request(current, messages, parameters, goes_on=results is not None)
     if system is not None and not earlier:
         turns = messages
     return Plan(
         models, build_request(models, messages, parameters), schema, conversation, turns if conversation else []
     )
+
+
+def check_request(
+    current: Session, messages: Sequence[Message], parameters: Mapping[str, Any], *, goes_on: bool
+) -> None:
+    """Raise UsageError for a request that asks nothing, or asks for what would not be printed.
+
+    `goes_on` says that calls without a result are not the end of it.
+    """
+    last = messages[-1]
+    if last.get("role") == "user" and not str(last["content"]).strip():
+        raise UsageError("the last message is empty; nothing was asked")
+    if all(message.get("role") in ("system", "developer") for message in messages):
+        raise UsageError("the messages ask nothing; give a PROMPT")
+    if any(message.get("tool_calls") for message in messages) and not goes_on:
+        from orcli.patterns.tool import pending_calls
+
+        if calls := pending_calls(messages):
+            raise UsageError(f"call {calls[0].id} has no result; give it one with orcli tool --result")
+    count = parameters.get("n")
+    whole = current.command == "ask" or (isinstance(current.options, LiveOptions) and not current.options.stream)
+    if isinstance(count, (int, float)) and count > 1 and not (current.json_output and whole and not goes_on):
+        raise UsageError(f"-p n={count} gives choices of which one is printed; use ask --json, or orcli batch")
 
 
 def read_parameters(options: CompletionOptions, reader: Reader) -> tuple[dict[str, Any], dict[str, Any] | None]:

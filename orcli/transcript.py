@@ -23,29 +23,68 @@ _FORMS = "give a JSON array of messages, or one message a line"
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
-def parse_messages(data: bytes, name: str, *, optional: bool = False) -> list[Message]:
+def parse_messages(data: bytes, name: str) -> list[Message]:
     """Read a conversation: a JSON array of messages, an object with `messages`, or one message a line.
 
-    Raises UsageError naming the line, or the message's place, where it is none, and where there is none at all unless
-    it is `optional`.
+    Raises UsageError naming the line, or the message's place, where it is none, and where there is none at all.
     """
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{name} is not UTF-8 at offset {error.start}; convert it with iconv") from None
+    text = _decoded(data, name)
     del data
     if not text or text.isspace():
-        if optional:
-            return []
         raise UsageError(f"{name} holds no messages; {_FORMS}")
     value = _parse(text, name)
     if isinstance(value, dict):
         value = value.get("messages", [value])
     if not isinstance(value, list) or not value:
         raise UsageError(f"{name} holds no messages; {_FORMS}")
-    for place, message in enumerate(value, 1):
+    return _checked(value, name)
+
+
+def parse_lines(data: bytes, name: str) -> list[Message]:
+    """Read a conversation of one message a line, to which more can be appended; there may be none.
+
+    Raises UsageError naming the line, or the message's place, where it is none.
+    """
+    text = _decoded(data, name)
+    del data
+    members = ".[]" if _ARRAY.match(text) else None
+    messages: list[Any] = []
+    if members is None:
+        try:
+            messages = _message_lines(text, name)
+        except UsageError:
+            members = _members_of(text)
+            if members is None:
+                raise
+        if any(isinstance(message, dict) and "messages" in message for message in messages):
+            members = ".messages[]"
+    if members is not None:
+        raise UsageError(f"{name} is not one message a line; convert it with jq -c '{members}'")
+    return _checked(messages, name)
+
+
+def _members_of(text: str) -> str | None:
+    """Give jq's way to the messages of an object that takes several lines; None where it is none."""
+    try:
+        value = load_json(text)
+    except ValueError:
+        return None
+    if not isinstance(value, dict):
+        return None
+    return ".messages[]" if "messages" in value else "."
+
+
+def _decoded(data: bytes, name: str) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name} is not UTF-8 at offset {error.start}; convert it with iconv") from None
+
+
+def _checked(messages: list[Any], name: str) -> list[Message]:
+    for place, message in enumerate(messages, 1):
         _check_message(message, f"{name}: message {place}")
-    return value
+    return messages
 
 
 def _parse(text: str, name: str) -> Any:
@@ -86,12 +125,17 @@ def _check_message(message: object, place: str) -> None:
     if message.get("role") not in ROLES:
         raise UsageError(f"{place} has no role of {', '.join(ROLES)}; give it one")
     content = message.get("content")
-    if content is None and message.get("role") == "assistant" and message.get("tool_calls"):
+    if content is None and message.get("role") == "assistant" and (message.get("tool_calls") or message.get("refusal")):
         return
-    if isinstance(content, list) and content and all(isinstance(part, dict) for part in content):
-        return
-    if not isinstance(content, str):
+    if not _is_content(content):
         raise UsageError(f"{place} has no content; give it a string or content parts")
+
+
+def _is_content(content: object) -> bool:
+    """Tell text, or content parts, from what no message holds."""
+    if isinstance(content, list):
+        return bool(content) and all(isinstance(part, dict) for part in content)
+    return isinstance(content, str)
 
 
 def with_system(messages: Sequence[Message], system: str | None) -> list[Message]:
@@ -104,8 +148,13 @@ def with_system(messages: Sequence[Message], system: str | None) -> list[Message
 
 def assistant_turn(message: Mapping[str, Any]) -> Message:
     """Give what of an answer's message belongs in the conversation; reasoning_details and annotations go unmodified."""
-    kept = ("content", "tool_calls", "reasoning_details", "annotations")
-    return {"role": "assistant", "content": None, **{key: message[key] for key in kept if message.get(key) is not None}}
+    kept = ("tool_calls", "reasoning_details", "annotations")
+    content = message.get("content")
+    if not _is_content(content):
+        # Without calls a message without content is refused, so that of an image alone is empty.
+        content = None if message.get("tool_calls") else ""
+    turn = {"role": "assistant", "content": content}
+    return {**turn, **{key: message[key] for key in kept if message.get(key) is not None}}
 
 
 @dataclass(frozen=True)
@@ -118,9 +167,14 @@ class Conversation:
     def append(self, messages: Sequence[Message]) -> None:
         """Append messages in one write under a lock; a system message only while the file is still empty.
 
-        A missing last newline is mended. Raises Failed, and leaves the file as it was, when it cannot be written.
+        A missing last newline is mended. Where another file stands in its place by now, as after an editor, that one is
+        appended to. Raises Failed, and leaves the file as it was, when it cannot be written.
         """
         fcntl.flock(self.descriptor, fcntl.LOCK_EX)
+        if not self._is_there():
+            fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+            self._another().append(messages)
+            return
         size = os.fstat(self.descriptor).st_size
         if size:
             messages = [message for message in messages if message.get("role") != "system"]
@@ -140,6 +194,21 @@ class Conversation:
         finally:
             fcntl.flock(self.descriptor, fcntl.LOCK_UN)
 
+    def _is_there(self) -> bool:
+        """Tell whether the file still has its name."""
+        with suppress(OSError):
+            return os.path.samestat(os.fstat(self.descriptor), os.stat(self.name))
+        return False
+
+    def _another(self) -> Conversation:
+        """Open the file that has the name now; Failed where there is none, or it is no conversation."""
+        if not os.path.exists(self.name):
+            raise Failed(f"{self.name} is gone; the answer is not in it")
+        try:
+            return open_conversation(self.name)[0]
+        except UsageError as error:
+            raise Failed(f"{self.name} is another file now: {error.message}; the answer is not in it") from error
+
 
 def open_conversation(name: str) -> tuple[Conversation, list[Message]]:
     """Open a conversation file, made with mode 0600 where it is not there yet, and read the messages it holds."""
@@ -154,6 +223,6 @@ def open_conversation(name: str) -> tuple[Conversation, list[Message]]:
     give_back_large_blocks(os.fstat(descriptor).st_size)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     with open(descriptor, "rb", closefd=False) as file:
-        messages = parse_messages(file.read(), name, optional=True)
+        messages = parse_lines(file.read(), name)
     fcntl.flock(descriptor, fcntl.LOCK_UN)
     return Conversation(name, descriptor), messages

@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from orcli.errors import UsageError
-from orcli.transcript import ROLES, assistant_turn, parse_messages, with_system
+from orcli.transcript import ROLES, assistant_turn, parse_lines, parse_messages, with_system
 from tests.command import Orcli
 from tests.openrouter import (
     OpenRouter,
@@ -707,3 +707,157 @@ def test_a_disk_that_is_full_leaves_the_conversation_as_it_was(orcli: Orcli, ope
     assert (result.code, result.stdout) == (1, "zz\n")
     assert result.stderr == "orcli: cannot append to talk: the disk is full; the answer is not in it\n"
     assert path.read_text() == before
+
+
+PENDING = [user("hi"), {"role": "assistant", "content": None, "tool_calls": [tool_call("call_1", "f", "{}")]}]
+
+
+@pytest.mark.parametrize(
+    ("content", "way"),
+    [
+        pytest.param(json.dumps(HELLO), ".[]", id="an array"),
+        pytest.param(json.dumps({"choices": [], "messages": HELLO}), ".messages[]", id="the object of a tool"),
+        pytest.param(json.dumps({"messages": HELLO}, indent=1), ".messages[]", id="an object of several lines"),
+        pytest.param(json.dumps(HELLO[0], indent=1), ".", id="a message of several lines"),
+    ],
+)
+def test_a_form_that_lines_cannot_follow_is_refused_with_the_way_to_mend_it(
+    orcli: Orcli, openrouter: OpenRouter, content: str, way: str
+) -> None:
+    path = orcli.file("talk", content)
+
+    refused = orcli("ask", "-c", "talk", "hi")
+    mended = orcli.shell(f"jq -c '{way}' talk > lines && orcli ask -c lines hi")
+
+    assert (refused.code, refused.stdout) == (2, "")
+    assert refused.stderr == f"orcli: talk is not one message a line; convert it with jq -c '{way}'\n"
+    assert path.read_text() == content
+    assert (mended.code, mended.stdout, len(openrouter.requests)) == (0, "Hello.\n", 1)
+
+
+@pytest.mark.parametrize("log", [["--log", "talk"], ["--log", "./x/../talk"], []], ids=["named", "by a way", "found"])
+def test_the_log_is_not_kept_in_the_conversation(orcli: Orcli, openrouter: OpenRouter, log: list[str]) -> None:
+    os.mkdir(orcli.work / "x")
+
+    result = orcli("ask", "-c", "talk", *log, "hi", env={} if log else {"ORCLI_LOG": "talk"})
+
+    name = log[-1] if log else "talk"
+    message = f"orcli: {name} is both the log and the conversation; give each a file of its own\n"
+    assert (result.code, result.stdout, result.stderr) == (2, "", message)
+    assert openrouter.requests == []
+
+
+def test_a_conversation_that_is_another_file_by_then_is_the_one_that_is_carried_on(
+    orcli: Orcli, openrouter: OpenRouter
+) -> None:
+    path = orcli.file("talk", as_lines(HELLO))
+
+    def edit(request: Request) -> Reply:
+        orcli.file("edited", as_lines([user("first"), assistant("edited")])).replace(path)
+        return completion("Hello.")
+
+    openrouter.reply(edit)
+
+    result = orcli("ask", "-c", "talk", "more")
+
+    assert (result.code, result.stdout, result.stderr) == (0, "Hello.\n", "")
+    assert lines_of(path) == [user("first"), assistant("edited"), user("more"), assistant("Hello.")]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(None, "talk is gone", id="gone"),
+        pytest.param("prose\n", "talk is another file now: talk, line 1 is not JSON: Expecting value: line 1 column 1 "
+                     "(char 0); one message a line is wanted", id="something else"),
+    ],
+)  # fmt: skip
+def test_a_conversation_that_is_none_by_then_is_told_and_left_alone(
+    orcli: Orcli, openrouter: OpenRouter, content: str | None, message: str
+) -> None:
+    path = orcli.file("talk", as_lines(HELLO))
+
+    def change(request: Request) -> Reply:
+        path.unlink()
+        if content is not None:
+            orcli.file("talk", content)
+        return completion("Hello.")
+
+    openrouter.reply(change)
+
+    result = orcli("ask", "-c", "talk", "more")
+
+    assert (result.code, result.stdout) == (1, "Hello.\n")
+    assert result.stderr == f"orcli: {message}; the answer is not in it\n"
+    assert (path.read_text() if path.exists() else None) == content
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(
+            {"content": None, "images": [{"image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}]}, id="an image"
+        ),
+        pytest.param(
+            {"content": [], "images": [{"image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}]}, id="no parts"
+        ),
+        pytest.param(
+            {"content": 5, "images": [{"image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}]}, id="a number"
+        ),
+    ],
+)
+def test_an_answer_without_text_can_be_followed_by_another_turn(
+    orcli: Orcli, openrouter: OpenRouter, message: Message
+) -> None:
+    openrouter.reply(completion(None, message=message), completion("Hello."))
+
+    first = orcli("vision", "-n", "-c", "talk", "--save", "out", "draw")
+    second = orcli("ask", "-c", "talk", "hi")
+
+    assert (first.code, second.code, second.stdout) == (0, 0, "Hello.\n")
+    assert sent(openrouter)[1] == [user("draw"), assistant(""), user("hi")]
+
+
+@given(st.dictionaries(st.sampled_from(["content", "tool_calls", "refusal", "images"]), st.recursive(
+    st.none() | st.text(max_size=3) | st.integers(), lambda inner: st.lists(inner, max_size=2)
+    | st.dictionaries(st.sampled_from(["type", "text", "id"]), inner, max_size=2), max_leaves=4)))  # fmt: skip
+def test_whatever_an_answer_is_its_turn_can_be_read_again(message: Message) -> None:
+    turn = assistant_turn(message)
+
+    assert parse_lines(json.dumps(turn).encode(), "talk") == [turn]
+
+
+def test_a_refusal_without_content_is_a_message(orcli: Orcli, openrouter: OpenRouter) -> None:
+    refusal = {"role": "assistant", "content": None, "refusal": "No."}
+    orcli.file("talk", as_lines([user("hi"), refusal]))
+
+    result = orcli("ask", "-c", "talk", "please")
+
+    assert (result.code, result.stderr) == (0, "")
+    assert sent(openrouter) == [[user("hi"), refusal, user("please")]]
+
+
+@pytest.mark.parametrize(
+    ("messages", "prompt", "message"),
+    [
+        pytest.param(
+            PENDING, ["hi"], "call call_1 has no result, but the conversation goes on; give it one", id="a call"
+        ),
+        pytest.param(PENDING, [], "call call_1 has no result; give it one with orcli tool --result", id="a call last"),
+        pytest.param([user("")], [], "the last message is empty; nothing was asked", id="an empty turn"),
+        pytest.param(
+            [assistant("a"), user(" \n")], [], "the last message is empty; nothing was asked", id="a blank turn"
+        ),
+        pytest.param([system("s")], [], "the messages ask nothing; give a PROMPT", id="a system message"),
+    ],
+)
+@pytest.mark.parametrize("command", ["ask", "stream"])
+def test_messages_that_ask_nothing_are_not_sent(
+    orcli: Orcli, openrouter: OpenRouter, command: str, messages: list[Message], prompt: list[str], message: str
+) -> None:
+    orcli.file("talk.json", json.dumps(messages))
+
+    result = orcli(command, "--messages", "talk.json", *prompt)
+
+    assert (result.code, result.stdout, result.stderr) == (2, "", f"orcli: {message}\n")
+    assert openrouter.requests == []

@@ -656,6 +656,26 @@ def test_no_fenced_code_block_is_a_mismatch(text: str) -> None:
     assert raised.value.message == NO_BLOCK
 
 
+@pytest.mark.parametrize(
+    ("arguments", "refused"),
+    [
+        pytest.param(["ask"], True, id="ask"),
+        pytest.param(["ask", "--json"], False, id="ask --json"),
+        pytest.param(["stream", "--json"], True, id="stream --json"),
+        pytest.param(["vision", "-n", "--save", ".", "--json"], False, id="vision --json"),
+        pytest.param(["vision", "-n", "--save", ".", "--json", "--stream"], True, id="vision --json --stream"),
+    ],
+)
+def test_choices_that_would_not_be_printed_are_not_asked_for(
+    orcli: Orcli, openrouter: OpenRouter, arguments: list[str], refused: bool
+) -> None:
+    result = orcli(*arguments, "-p", "n=2", "hi")
+
+    message = "orcli: -p n=2 gives choices of which one is printed; use ask --json, or orcli batch\n"
+    assert (result.code, result.stderr) == ((2, message) if refused else (0, ""))
+    assert len(openrouter.requests) == (not refused)
+
+
 # Whatever comes, no other exception than ours.
 
 HOSTILE_TEXT = st.text(st.characters() | st.sampled_from('[]{}",:.=-`~ \n\r\t0123456789eE'), max_size=60)
