@@ -236,8 +236,8 @@ def check_request(
 
     `goes_on` says that calls without a result are not the end of it.
     """
-    last = messages[-1]
-    if last.get("role") == "user" and not str(last["content"]).strip():
+    role, content = messages[-1].get("role"), messages[-1].get("content")
+    if role == "user" and isinstance(content, str) and (not content or content.isspace()):
         raise UsageError("the last message is empty; nothing was asked")
     if all(message.get("role") in ("system", "developer") for message in messages):
         raise UsageError("the messages ask nothing; give a PROMPT")
