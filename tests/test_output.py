@@ -214,7 +214,7 @@ def test_a_terminal_sees_control_characters_and_a_pipe_gets_the_bytes(orcli: Orc
     text = "a\x1b]0;title\x07b\x9bc\u202ed\r\te\x7f\n"
     openrouter.reply(completion(text), completion(text))
 
-    shown = orcli.terminal("ask", "-n", "hi").finish()
+    shown = orcli.terminal("ask", "-n", "-q", "hi").finish()
     piped = orcli("ask", "hi")
 
     assert shown.terminal == "a^[]0;title^Gb\\u009bc\\u202ed^M\te^?\r\n"

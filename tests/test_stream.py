@@ -810,7 +810,7 @@ class TestCancellation:
 
     def test_ctrl_c_at_a_terminal(self, orcli: Orcli, openrouter: OpenRouter) -> None:
         openrouter.reply(stream(HEL, Pause()))
-        terminal = orcli.terminal("stream", "hi")
+        terminal = orcli.terminal("stream", "-q", "hi")
         terminal.wait_for("Hel")
 
         at = time.monotonic()
