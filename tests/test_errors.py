@@ -1153,7 +1153,8 @@ def test_any_json_in_a_200_is_an_answer_or_one_of_our_errors(value: object) -> N
     else:
         judged = verdict(outcome_of(answer))
         if not reports_error(value):
-            assert json.loads(answer.line()) == json.loads(json.dumps(value))
+            # What JSON has not, NaN and the infinities, is null in what is printed.
+            assert json.loads(answer.line()) == json.loads(json.dumps(value), parse_constant=lambda _: None)
     assert judged is None or judged.code in (2, 3, 4, 5, 6, 8)
 
 
