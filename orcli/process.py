@@ -81,6 +81,9 @@ def catch_signals() -> None:
     for number in ENDING_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _raise_signalled)
+    # The beat: without it a signal that came just before a call began to block would wait for that call.
+    signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, _REPEAT_SECONDS, _REPEAT_SECONDS)
 
 
 class _Again:
@@ -208,8 +211,7 @@ class Watch:
     def _arm(self) -> None:
         ends = [end for end in (self._ends, self._stalls_at()) if end is not None]
         wait = min(ends) - time.monotonic() if ends else _REPEAT_SECONDS
-        # It beats on without an end in sight: what a destructor swallowed is raised again, and a signal that came just
-        # before a call began to block does not wait for that call.
+        # It beats on without an end in sight, as from the start: what a destructor swallowed is raised again.
         signal.setitimer(signal.ITIMER_REAL, wait if 0 < wait < _REPEAT_SECONDS else _REPEAT_SECONDS, _REPEAT_SECONDS)
 
     def _stalls_at(self) -> float | None:
