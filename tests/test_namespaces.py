@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -10,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import samples
 from tests.command import Orcli, Process
+from tests.commands import COMMANDS, write_inputs
 from tests.openrouter import OpenRouter, Pause, Reply, Request, as_asked, chunk, completion, stream, tool_call
 
 pytestmark = pytest.mark.namespaces
@@ -36,15 +35,6 @@ READ_ONLY = (
 )
 """Runs a command in copies of its home and working directory, in a new file system at the path given first."""
 
-COMMANDS = {
-    "ask": ["ask", "-n", "hi"],
-    "stream": ["stream", "-n", "hi"],
-    "tool": ["tool", "-n", "--tools", "tools.json", "--exec", "f=cat", "hi"],
-    "vision": ["vision", "-n", "hi", "a.png"],
-    "batch": ["batch", "in"],
-    "models": ["models"],
-}
-
 
 @pytest.fixture(scope="module", autouse=True)
 def namespaces() -> None:
@@ -57,9 +47,7 @@ def namespaces() -> None:
 @pytest.fixture
 def orcli(orcli: Orcli) -> Orcli:
     """Run orcli beside the files that the commands read."""
-    orcli.file("tools.json", json.dumps([{"type": "function", "function": {"name": "f", "parameters": {}}}]))
-    orcli.file("a.png", samples.PNG)
-    orcli.file("in", '"a"\n' * 50)
+    write_inputs(orcli, 50)
     return orcli
 
 

@@ -14,6 +14,7 @@ from orcli.errors import UsageError, one_line, redact
 from orcli.report import Log, Report
 from tests import samples
 from tests.command import Orcli
+from tests.commands import COMMANDS, write_inputs
 from tests.openrouter import (
     OpenRouter,
     Reply,
@@ -32,14 +33,6 @@ KEY = "sk-or-v1-0123456789abcdef"
 OTHER_KEY = "gateway-key-0123456789"
 """One that its form does not tell."""
 USER = "user_2abcdefgh"
-COMMANDS = {
-    "ask": ["ask", "hi"],
-    "stream": ["stream", "hi"],
-    "tool": ["tool", "--tools", "tools.json", "--exec", "f=env", "hi"],
-    "vision": ["vision", "hi", "a.png"],
-    "batch": ["batch", "in"],
-    "models": ["models"],
-}
 HOSTILE = "a\u009b31m\u202eb\x7f"
 """A control sequence introducer of one character, a bidirectional override, a delete."""
 
@@ -47,9 +40,7 @@ HOSTILE = "a\u009b31m\u202eb\x7f"
 @pytest.fixture(autouse=True)
 def files(orcli: Orcli) -> None:
     """Write what the commands read."""
-    orcli.file("tools.json", json.dumps([{"type": "function", "function": {"name": "f", "parameters": {}}}]))
-    orcli.file("a.png", samples.PNG)
-    orcli.file("in", '"a"\n')
+    write_inputs(orcli)
 
 
 @pytest.mark.parametrize("more", [[], ["-v"], ["--json"]], ids=["plain", "verbose", "json"])

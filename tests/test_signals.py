@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -10,23 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests import samples
 from tests.command import Orcli, Process, processes_left
+from tests.commands import COMMANDS, write_inputs
 from tests.openrouter import OpenRouter, Pause, completion
 
 MOMENTS = 18
 """For each of three signals, so that there are over 50 for each command."""
 SECONDS = 0.5
 """From where orcli itself begins, its imports still before it, to where the request waits for its answer."""
-
-COMMANDS = {
-    "ask": ["ask", "-n", "hi"],
-    "stream": ["stream", "-n", "hi"],
-    "tool": ["tool", "-n", "--tools", "tools.json", "--exec", "f=cat", "hi"],
-    "vision": ["vision", "-n", "hi", "a.png"],
-    "batch": ["batch", "in"],
-    "models": ["models"],
-}
 
 
 @pytest.mark.moments
@@ -37,9 +27,7 @@ def test_a_signal_at_any_moment_ends_a_command_silently(
 ) -> None:
     openrouter.allow_unused = True
     openrouter.reply(*[completion().with_(delay=Pause())] * MOMENTS)
-    orcli.file("tools.json", json.dumps([{"type": "function", "function": {"name": "f", "parameters": {}}}]))
-    orcli.file("a.png", samples.PNG)
-    orcli.file("in", '"a"\n')
+    write_inputs(orcli)
     ends = []
 
     for moment in range(MOMENTS):
@@ -94,9 +82,7 @@ def test_a_signal_that_was_inherited_as_ignored_stays_ignored(
     orcli: Orcli, openrouter: OpenRouter, command: str
 ) -> None:
     openrouter.default = completion("Hello.").with_(delay=Pause(seconds=0.5))
-    orcli.file("tools.json", json.dumps([{"type": "function", "function": {"name": "f", "parameters": {}}}]))
-    orcli.file("a.png", samples.PNG)
-    orcli.file("in", '"a"\n')
+    write_inputs(orcli)
     words = " ".join(COMMANDS[command]).replace("stream", "ask", 1)
 
     process = orcli.start(f"trap '' INT HUP; exec orcli {words}", shell=True)

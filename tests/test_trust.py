@@ -11,30 +11,20 @@ import pytest
 
 from orcli.config import Endpoint, Setting, endpoint, endpoint_warnings
 from orcli.errors import AccountError
-from tests import samples
 from tests.command import Changes, Orcli
+from tests.commands import COMMANDS, write_inputs
 from tests.openrouter import OpenRouter, raw, self_signed
 
 KEY = "sk-or-v1-0123456789abcdef"
 PLACES = ("named", "environment", "found", "own", "none")
 """Where a setting stands: `--env-file`, the environment, a `.env` that was found, the user's own, nowhere."""
 NO_KEY = "orcli: no key: OPENROUTER_API_KEY is not set; get one at https://openrouter.ai/keys\n"
-COMMANDS = {
-    "ask": ["ask", "hi"],
-    "stream": ["stream", "hi"],
-    "tool": ["tool", "--tools", "tools.json", "--exec", "f=env", "hi"],
-    "vision": ["vision", "hi", "a.png"],
-    "batch": ["batch", "in"],
-    "models": ["models"],
-}
 
 
 @pytest.fixture(autouse=True)
 def files(orcli: Orcli) -> None:
     """Write what the commands read."""
-    orcli.file("tools.json", json.dumps([{"type": "function", "function": {"name": "f", "parameters": {}}}]))
-    orcli.file("a.png", samples.PNG)
-    orcli.file("in", '"a"\n')
+    write_inputs(orcli)
 
 
 # By who said so.
