@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 
 from orcli import output
@@ -13,7 +13,7 @@ from orcli.inputs import Given, Reader, user_parts
 from orcli.local import check_vision
 from orcli.media import DETAILS, Part, image_bytes, shortened, suffix_of
 from orcli.options import VisionOptions
-from orcli.process import held
+from orcli.process import DeadlinePassed, Signalled, held, release
 from orcli.run import deliver, prepare
 from orcli.session import Session, chosen_models, live_seconds, session
 
@@ -35,10 +35,19 @@ def run_vision(options: VisionOptions) -> None:
             make_directory(options.save)
         try:
             deliver(current, plan, idle=idle, keep=True)
-        except OrcliError:
-            keep_images(current, options.save)
+        except (Exception, DeadlinePassed, Signalled) as error:
+            if not isinstance(error, Exception):
+                release()
+            kept = keep_images(current, options.save)
+            if isinstance(error, Exception) or (isinstance(error, DeadlinePassed) and output.writable()):
+                tell_images(current, options.save, kept)
+                if kept.failure is not None:
+                    output.report(kept.failure.message)
             raise
-        keep_images(current, options.save)
+        kept = keep_images(current, options.save)
+        tell_images(current, options.save, kept)
+        if kept.failure is not None:
+            raise kept.failure
 
 
 def check_flags(options: VisionOptions) -> None:
@@ -69,32 +78,56 @@ def make_directory(name: str) -> None:
         raise UsageError(f"cannot write to the directory {name}; check --save")
 
 
-def keep_images(current: Session, directory: str | None) -> None:
-    """Store the images of what came and print their paths, or without a directory say that they are there.
+@dataclass(frozen=True)
+class Kept:
+    """The images of an answer: where each is, in their order, and why some are not kept."""
+
+    places: tuple[str, ...] = ()
+    failure: OrcliError | None = None
+
+
+def keep_images(current: Session, directory: str | None) -> Kept:
+    """Store the images of what came, each that can be, in a directory if there is one.
+
+    They were paid for: nothing that ends the run does so before they are there, nor does one that cannot be written.
+    """
+    if directory is None or current.completion is None:
+        return Kept()
+    places: list[str] = []
+    lost: list[OSError] = []
+    broken = 0
+    with held():
+        for url in current.completion.images:
+            if not url.startswith("data:"):
+                places.append("".join(url.split()))
+            elif (data := image_bytes(url)) is None:
+                broken += 1
+            else:
+                try:
+                    places.append(store(data, directory))
+                except OSError as error:
+                    lost.append(error)
+    failure: OrcliError | None = None
+    if lost:
+        them = "1 of the answer's images is" if len(lost) == 1 else f"{len(lost)} of the answer's images are"
+        failure = Failed(f"{them} lost: cannot write to {directory}: {lost[0].strerror}; check --save")
+    elif broken:
+        failure = Incomplete(f"{broken} of the answer's images came broken; try again")
+    return Kept(tuple(places), failure)
+
+
+def tell_images(current: Session, directory: str | None, kept: Kept) -> None:
+    """Print where the images are, or without a directory say that there are some.
 
     Under `--json` stdout has the object with all of them already, so the paths go to stderr.
     """
-    images = current.completion.images if current.completion is not None else []
     if directory is None:
-        _say_what_came(current, images)
-        return
-    places: list[str] = []
-    broken = 0
-    try:
-        # All of them are kept before any is told: they were paid for, whether or not stdout still has a reader.
-        with held():
-            for url in images:
-                if not url.startswith("data:"):
-                    places.append("".join(url.split()))
-                elif (data := image_bytes(url)) is None:
-                    broken += 1
-                else:
-                    places.append(store(data, directory))
-    finally:
-        for place in places:
-            _print_place(current, place)
-    if broken:
-        raise Incomplete(f"{broken} of the answer's images came broken; try again")
+        _say_what_came(current, current.completion.images if current.completion is not None else [])
+    for place in kept.places:
+        if current.options.json_output:
+            current.report.say(f"an image of the answer is at {place}")
+        else:
+            output.write_line(place)
 
 
 def _say_what_came(current: Session, images: Sequence[str]) -> None:
@@ -107,15 +140,11 @@ def _say_what_came(current: Session, images: Sequence[str]) -> None:
         current.report.say(f"the answer has {them}")
 
 
-def _print_place(current: Session, place: str) -> None:
-    if current.options.json_output:
-        current.report.say(f"an image of the answer is at {place}")
-    else:
-        output.write_line(place)
-
-
 def store(data: bytes, directory: str) -> str:
-    """Write an image to a new file of mode 0600 in the directory, under the next free number, and give its path."""
+    """Write an image to a new file of mode 0600 in the directory, under the next free number, and give its path.
+
+    Raises OSError, and leaves no file, where it cannot be written.
+    """
     suffix = suffix_of(data)
     for number in count(1):
         path = os.path.join(directory, f"orcli-{number}.{suffix}")
@@ -123,15 +152,11 @@ def store(data: bytes, directory: str) -> str:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileExistsError:
             continue
-        except OSError as error:
-            raise Failed(f"cannot write {path}: {error.strerror}; the image is lost") from error
         try:
             with open(descriptor, "wb") as file:
                 file.write(data)
-        except BaseException as error:
+        except OSError:
             os.unlink(path)
-            if isinstance(error, OSError):
-                raise Failed(f"cannot write {path}: {error.strerror}; the image is lost") from error
             raise
         return path
     raise AssertionError("the count does not end")

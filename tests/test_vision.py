@@ -858,16 +858,42 @@ class TestImages:
         )
         assert (off.code, off.stdout) == (7, "[]\nout/orcli-2.png\n")
 
-    @pytest.mark.parametrize(("end", "codes"), [("| head -1", (0, 141)), ("> /dev/full", (1,))])
-    def test_all_images_are_kept_whatever_becomes_of_their_paths(
-        self, orcli: Orcli, openrouter: OpenRouter, end: str, codes: tuple[int, ...]
+    @pytest.mark.parametrize("said", ["Here.", None])
+    @pytest.mark.parametrize(("end", "codes"), [("| head -c 2", (0, 141)), ("> /dev/full", (1,))])
+    @pytest.mark.parametrize("options", ["", "--json", "--stream"])
+    def test_all_images_are_kept_whatever_becomes_of_stdout(
+        self, orcli: Orcli, openrouter: OpenRouter, options: str, end: str, codes: tuple[int, ...], said: str | None
     ) -> None:
-        openrouter.reply(completion("", message=drawn(*[data_url(samples.PNG + bytes(1_000_000))] * 6)))
+        message = drawn(*[data_url(samples.png_of_size(500_000))] * 6)
+        openrouter.reply(
+            stream(chunk("", delta=message), *text_stream(said or "", ""))
+            if options == "--stream"
+            else completion(said, message=message)
+        )
 
-        result = orcli.shell(f"orcli vision -n --save out draw {end}; exit ${{PIPESTATUS[0]}}")
+        result = orcli.shell(f"orcli vision -n {options} --save out draw {end}; exit ${{PIPESTATUS[0]}}")
 
         assert result.code in codes
-        assert len(list((orcli.work / "out").iterdir())) == 6
+        assert [path.stat().st_size for path in (orcli.work / "out").iterdir()] == [500_000] * 6
+
+    def test_what_a_stream_brought_is_kept_when_a_signal_ends_it(self, orcli: Orcli, openrouter: OpenRouter) -> None:
+        openrouter.reply(stream(chunk("", delta=drawn(data_url(samples.PNG))), chunk("Here"), Pause()))
+        process = orcli.start("vision", "--stream", "--save", "out", "hi", "a.png")
+        assert process.read_stdout(4) == b"Here"
+
+        process.send_signal(signal.SIGTERM)
+
+        result = process.finish()
+        assert (result.code, result.stdout, result.stderr) == (-signal.SIGTERM, "Here", "")
+        assert (orcli.work / "out/orcli-1.png").read_bytes() == samples.PNG
+
+    def test_what_a_stream_brought_is_kept_and_told_at_the_deadline(self, orcli: Orcli, openrouter: OpenRouter) -> None:
+        openrouter.reply(stream(chunk("Here"), chunk("", delta=drawn(data_url(samples.PNG))), Pause()))
+
+        result = orcli("vision", "--stream", "--timeout", "2", "--save", "out", "hi", "a.png")
+
+        assert (result.code, result.stdout) == (124, "Here\nout/orcli-1.png\n")
+        assert (orcli.work / "out/orcli-1.png").read_bytes() == samples.PNG
 
     def test_under_json_the_paths_go_to_stderr(self, orcli: Orcli, openrouter: OpenRouter) -> None:
         reply = completion("Here.", message=drawn(data_url(samples.PNG)))
@@ -888,8 +914,33 @@ class TestImages:
         result = orcli.shell("ulimit -f 1; orcli vision --save out hi a.png", env=limited)
 
         assert (result.code, result.stdout) == (1, "Here.\n")
-        assert result.stderr == "orcli: cannot write out/orcli-1.png: File too large; the image is lost\n"
+        assert (
+            result.stderr
+            == "orcli: 1 of the answer's images is lost: cannot write to out: File too large; check --save\n"
+        )
         assert list((orcli.work / "out").iterdir()) == []
+
+    def test_one_that_does_not_fit_on_the_disk_takes_no_other_with_it(
+        self, orcli: Orcli, openrouter: OpenRouter
+    ) -> None:
+        large, small = data_url(samples.png(padding=bytes(4000))), data_url(samples.PNG)
+        message = drawn(small, large, large, small)
+        openrouter.reply(completion(None, message=message), completion("He", finish_reason="length", message=message))
+
+        limited = {"PYTHONDONTWRITEBYTECODE": "1"}
+        whole = orcli.shell("ulimit -f 1; orcli vision --save whole hi a.png", env=limited)
+        cut = orcli.shell("ulimit -f 1; orcli vision -q --save cut hi a.png", env=limited)
+
+        assert (whole.code, whole.stdout) == (1, "whole/orcli-1.png\nwhole/orcli-2.png\n")
+        assert (
+            whole.stderr
+            == "orcli: 2 of the answer's images are lost: cannot write to whole: File too large; check --save\n"
+        )
+        assert (cut.code, cut.stdout) == (5, "He\ncut/orcli-1.png\ncut/orcli-2.png\n")
+        assert cut.stderr == (
+            "orcli: 2 of the answer's images are lost: cannot write to cut: File too large; check --save\n"
+            "orcli: the answer was cut at the token limit (finish_reason length); raise --max-tokens\n"
+        )
 
     def test_n_and_save_make_an_image_from_words_alone(self, orcli: Orcli, openrouter: OpenRouter) -> None:
         openrouter.reply(completion(None, message=drawn(data_url(samples.PNG))))
