@@ -16,6 +16,7 @@ from orcli.local import is_local
 from orcli.request import build_request, encode_request
 from orcli.schema import parse_schema
 from orcli.text import compact_json, encode, load_json
+from orcli.transcript import check_asked
 
 URL = "/v1/chat/completions"
 _FIELDS = frozenset({"custom_id", "method", "url", "body"})
@@ -118,6 +119,7 @@ def _with_defaults(body: Mapping[str, Any], defaults: Defaults) -> dict[str, Any
     messages = body.get("messages")
     if not (isinstance(messages, list) and messages and all(isinstance(message, dict) for message in messages)):
         raise UsageError("messages is no list of messages; give at least one")
+    check_asked(messages)
     if body.get("stream"):
         raise UsageError("stream has no place in a batch; leave it out")
     if defaults.system is not None and messages[0].get("role") != "system":

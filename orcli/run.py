@@ -32,7 +32,15 @@ from orcli.report import Lines, Report
 from orcli.request import build_request, encode_request, parse_parameters
 from orcli.schema import check_answer, first_code_block, read_schema
 from orcli.session import Session, chosen_models, idle_seconds, session, trusted_endpoint
-from orcli.transcript import Conversation, Message, assistant_turn, open_conversation, parse_messages, with_system
+from orcli.transcript import (
+    Conversation,
+    Message,
+    assistant_turn,
+    check_asked,
+    open_conversation,
+    parse_messages,
+    with_system,
+)
 
 if TYPE_CHECKING:
     from orcli.client import Client
@@ -214,6 +222,8 @@ def prepare(
     earlier: list[Message] = []
     if options.conversation is not None:
         conversation, earlier = open_conversation(options.conversation)
+        if current.log is not None and os.path.sameopenfile(current.log.descriptor, conversation.descriptor):
+            raise UsageError(f"{options.conversation} is both conversation and log; give each a file of its own")
     if options.messages is not None:
         earlier = parse_messages(read_file(options.messages, reader), display_name(options.messages))
     turns = results(earlier, reader) if results else []
@@ -236,11 +246,7 @@ def check_request(
 
     `goes_on` says that calls without a result are not the end of it.
     """
-    role, content = messages[-1].get("role"), messages[-1].get("content")
-    if role == "user" and isinstance(content, str) and (not content or content.isspace()):
-        raise UsageError("the last message is empty; nothing was asked")
-    if all(message.get("role") in ("system", "developer") for message in messages):
-        raise UsageError("the messages ask nothing; give a PROMPT")
+    check_asked(messages)
     if any(message.get("tool_calls") for message in messages) and not goes_on:
         from orcli.patterns.tool import pending_calls
 

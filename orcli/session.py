@@ -87,8 +87,6 @@ def session(command: str, options: RequestOptions) -> Iterator[Session]:
         watch = Watch(chosen_seconds(options.timeout, "--timeout", settings, "ORCLI_TIMEOUT"))
         retry = Retry(chosen_retries(options.retries, settings), watch.remaining, report.retrying)
         log_name = options.log or setting_text(settings, "ORCLI_LOG")
-        if log_name and options.conversation and os.path.realpath(log_name) == os.path.realpath(options.conversation):
-            raise UsageError(f"{log_name} is both the log and the conversation; give each a file of its own")
         log = open_log(log_name, report.secret) if log_name else None
         current = Session(command, options, report, settings, watch, retry, log, Waiting(report), options.json_output)
         watch.start()

@@ -13,6 +13,7 @@ from io import BytesIO
 from typing import Any
 
 from orcli.allocator import give_back_large_blocks
+from orcli.answer import has_calls
 from orcli.errors import Failed, UsageError
 from orcli.text import SPACED, encode, json_blocks, load_json, load_json_part
 
@@ -34,7 +35,7 @@ def parse_messages(data: bytes, name: str) -> list[Message]:
         raise UsageError(f"{name} holds no messages; {_FORMS}")
     value = _parse(text, name)
     if isinstance(value, dict):
-        value = value.get("messages", [value])
+        value = value["messages"] if _holds_messages(value) else [value]
     if not isinstance(value, list) or not value:
         raise UsageError(f"{name} holds no messages; {_FORMS}")
     return _checked(value, name)
@@ -56,7 +57,7 @@ def parse_lines(data: bytes, name: str) -> list[Message]:
             members = _members_of(text)
             if members is None:
                 raise
-        if any(isinstance(message, dict) and "messages" in message for message in messages):
+        if any(_holds_messages(message) for message in messages):
             members = ".messages[]"
     if members is not None:
         raise UsageError(f"{name} is not one message a line; convert it with jq -c '{members}'")
@@ -71,7 +72,12 @@ def _members_of(text: str) -> str | None:
         return None
     if not isinstance(value, dict):
         return None
-    return ".messages[]" if "messages" in value else "."
+    return ".messages[]" if _holds_messages(value) else "."
+
+
+def _holds_messages(value: object) -> bool:
+    """Tell an object with `messages`, such as `orcli tool` prints, from a message, which may have such a member too."""
+    return isinstance(value, dict) and "messages" in value and "role" not in value
 
 
 def _decoded(data: bytes, name: str) -> str:
@@ -146,13 +152,30 @@ def with_system(messages: Sequence[Message], system: str | None) -> list[Message
     return [{"role": "system", "content": system}, *rest]
 
 
+def check_asked(messages: Sequence[Message]) -> None:
+    """Raise UsageError where messages ask nothing: the last turn of a user is blank, or all are instructions."""
+    asked = next((message for message in reversed(messages) if message.get("role") == "user"), None)
+    if asked is not None and _is_blank(asked.get("content")):
+        raise UsageError("the last user message is empty; nothing was asked")
+    if all(message.get("role") in ("system", "developer") for message in messages):
+        raise UsageError("the messages ask nothing; give a PROMPT")
+
+
+def _is_blank(content: object) -> bool:
+    """Tell text of white space alone, in one piece or in parts, from what asks something."""
+    parts = content if isinstance(content, list) else [{"text": content}]
+    texts = [part.get("text") if isinstance(part, dict) else None for part in parts]
+    return all(isinstance(text, str) and not text.strip() for text in texts)
+
+
 def assistant_turn(message: Mapping[str, Any]) -> Message:
     """Give what of an answer's message belongs in the conversation; reasoning_details and annotations go unmodified."""
-    kept = ("tool_calls", "reasoning_details", "annotations")
+    calls = has_calls(message.get("tool_calls"))
+    kept = (*(("tool_calls",) if calls else ()), "reasoning_details", "annotations")
     content = message.get("content")
     if not _is_content(content):
         # Without calls a message without content is refused, so that of an image alone is empty.
-        content = None if message.get("tool_calls") else ""
+        content = None if calls else ""
     turn = {"role": "assistant", "content": content}
     return {**turn, **{key: message[key] for key in kept if message.get(key) is not None}}
 
@@ -202,20 +225,21 @@ class Conversation:
 
     def _another(self) -> Conversation:
         """Open the file that has the name now; Failed where there is none, or it is no conversation."""
-        if not os.path.exists(self.name):
-            raise Failed(f"{self.name} is gone; the answer is not in it")
         try:
-            return open_conversation(self.name)[0]
+            return open_conversation(self.name, make=False)[0]
         except UsageError as error:
-            raise Failed(f"{self.name} is another file now: {error.message}; the answer is not in it") from error
+            gone = isinstance(error.__cause__, FileNotFoundError)
+            what = "is gone" if gone else f"is another file now: {error.message}"
+            raise Failed(f"{self.name} {what}; the answer is not in it") from error
 
 
-def open_conversation(name: str) -> tuple[Conversation, list[Message]]:
-    """Open a conversation file, made with mode 0600 where it is not there yet, and read the messages it holds."""
+def open_conversation(name: str, *, make: bool = True) -> tuple[Conversation, list[Message]]:
+    """Open a conversation file and read the messages it holds; where it is not there yet, `make` one of mode 0600."""
     if name == "-":
         raise UsageError("-c - is no file; a conversation is kept in one")
+    flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+        descriptor = os.open(name, flags | (os.O_CREAT if make else 0), 0o600)
     except OSError as error:
         raise UsageError(f"cannot open the conversation {name}: {error.strerror}; check the path") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

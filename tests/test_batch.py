@@ -175,6 +175,16 @@ def test_no_line_is_no_request_and_no_failure(orcli: Orcli, openrouter: OpenRout
         pytest.param(b"[]", f"the line is no request; {FORMS}", id="array"),
         pytest.param(b"{}", f"the line has neither body nor messages; {FORMS}", id="empty object"),
         pytest.param(b'""', "the prompt is empty; nothing was asked", id="empty prompt"),
+        pytest.param(
+            b'{"messages": [{"role": "user", "content": " "}]}',
+            "the last user message is empty; nothing was asked",
+            id="empty message",
+        ),
+        pytest.param(
+            b'{"messages": [{"role": "system", "content": "s"}]}',
+            "the messages ask nothing; give a PROMPT",
+            id="a system message alone",
+        ),
         pytest.param(b'{"messages": []}', EMPTY_LIST, id="no messages"),
         pytest.param(b'{"messages": "hi"}', EMPTY_LIST, id="messages is text"),
         pytest.param(b'{"body": 1}', f"body is no object; {FORMS}", id="body is a number"),

@@ -709,6 +709,7 @@ def test_a_disk_that_is_full_leaves_the_conversation_as_it_was(orcli: Orcli, ope
     assert path.read_text() == before
 
 
+EMPTY = "the last user message is empty; nothing was asked"
 PENDING = [user("hi"), {"role": "assistant", "content": None, "tool_calls": [tool_call("call_1", "f", "{}")]}]
 
 
@@ -735,16 +736,38 @@ def test_a_form_that_lines_cannot_follow_is_refused_with_the_way_to_mend_it(
     assert (mended.code, mended.stdout, len(openrouter.requests)) == (0, "Hello.\n", 1)
 
 
-@pytest.mark.parametrize("log", [["--log", "talk"], ["--log", "./x/../talk"], []], ids=["named", "by a way", "found"])
-def test_the_log_is_not_kept_in_the_conversation(orcli: Orcli, openrouter: OpenRouter, log: list[str]) -> None:
-    os.mkdir(orcli.work / "x")
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param("orcli ask -c talk --log talk hi", id="by its name"),
+        pytest.param("ORCLI_LOG=$PWD/talk orcli stream -c talk hi", id="by the environment and another path"),
+        pytest.param("ln -s talk link; orcli ask -c talk --log link hi", id="by a link"),
+        pytest.param("touch talk; ln talk hard; orcli ask -c talk --log hard hi", id="by a hard link"),
+    ],
+)
+def test_the_log_is_not_kept_in_the_conversation(
+    orcli: Orcli, openrouter: OpenRouter, script: str, there: bool
+) -> None:
+    before = as_lines(HELLO) if there else ""
+    if there:
+        orcli.file("talk", before)
 
-    result = orcli("ask", "-c", "talk", *log, "hi", env={} if log else {"ORCLI_LOG": "talk"})
+    result = orcli.shell(script)
 
-    name = log[-1] if log else "talk"
-    message = f"orcli: {name} is both the log and the conversation; give each a file of its own\n"
+    message = "orcli: talk is both conversation and log; give each a file of its own\n"
     assert (result.code, result.stdout, result.stderr) == (2, "", message)
+    assert (orcli.work / "talk").read_text() == before
     assert openrouter.requests == []
+
+
+@pytest.mark.parametrize("lines", [1, 2])
+def test_a_message_with_a_member_messages_is_a_message(orcli: Orcli, lines: int) -> None:
+    message = {**user("hi"), "messages": [1]}
+    orcli.file("talk", as_lines([message] * lines))
+
+    assert dry(orcli, "-c", "talk", "and?") == [*[message] * lines, user("and?")]
+    assert dry(orcli, "--messages", "talk", "and?") == [*[message] * lines, user("and?")]
 
 
 def test_a_conversation_that_is_another_file_by_then_is_the_one_that_is_carried_on(
@@ -821,6 +844,8 @@ def test_an_answer_without_text_can_be_followed_by_another_turn(
 @given(st.dictionaries(st.sampled_from(["content", "tool_calls", "refusal", "images"]), st.recursive(
     st.none() | st.text(max_size=3) | st.integers(), lambda inner: st.lists(inner, max_size=2)
     | st.dictionaries(st.sampled_from(["type", "text", "id"]), inner, max_size=2), max_leaves=4)))  # fmt: skip
+@example({"content": None, "tool_calls": [None]})
+@example({"content": [], "tool_calls": []})
 def test_whatever_an_answer_is_its_turn_can_be_read_again(message: Message) -> None:
     turn = assistant_turn(message)
 
@@ -844,11 +869,14 @@ def test_a_refusal_without_content_is_a_message(orcli: Orcli, openrouter: OpenRo
             PENDING, ["hi"], "call call_1 has no result, but the conversation goes on; give it one", id="a call"
         ),
         pytest.param(PENDING, [], "call call_1 has no result; give it one with orcli tool --result", id="a call last"),
-        pytest.param([user("")], [], "the last message is empty; nothing was asked", id="an empty turn"),
-        pytest.param(
-            [assistant("a"), user(" \n")], [], "the last message is empty; nothing was asked", id="a blank turn"
-        ),
+        pytest.param([user("")], [], EMPTY, id="an empty turn"),
+        pytest.param([assistant("a"), user(" \n")], [], EMPTY, id="a blank turn"),
+        pytest.param([{**user(""), "content": [{"type": "text", "text": " "}]}], [], EMPTY, id="a blank part"),
+        pytest.param([user(""), assistant("Hm.")], [], EMPTY, id="an answer to an empty turn"),
         pytest.param([system("s")], [], "the messages ask nothing; give a PROMPT", id="a system message"),
+        pytest.param(
+            [{**system("s"), "role": "developer"}], [], "the messages ask nothing; give a PROMPT", id="a developer's"
+        ),
     ],
 )
 @pytest.mark.parametrize("command", ["ask", "stream"])
@@ -861,3 +889,33 @@ def test_messages_that_ask_nothing_are_not_sent(
 
     assert (result.code, result.stdout, result.stderr) == (2, "", f"orcli: {message}\n")
     assert openrouter.requests == []
+
+
+CUSTOM = {"id": "call_1", "type": "custom", "custom": {"name": "f", "input": "text"}}
+
+
+@pytest.mark.parametrize(
+    ("messages", "prompt"),
+    [
+        pytest.param([user(""), assistant("Hm.")], ["hi"], id="an empty turn of old"),
+        pytest.param([user("hi"), assistant("")], [], id="an empty answer"),
+        pytest.param([{"role": "tool", "tool_call_id": "a", "content": ""}], [], id="an empty result"),
+        pytest.param([{**user(""), "content": [{"type": "image_url", "image_url": {"url": "x"}}]}], [], id="an image"),
+        pytest.param(
+            [{**user(""), "content": [{"type": "file", "file": {}}, {"type": "text", "text": ""}]}], [], id="a file"
+        ),
+        pytest.param(
+            [
+                user("hi"),
+                {"role": "assistant", "content": None, "tool_calls": [CUSTOM]},
+                {"role": "tool", "tool_call_id": "call_1", "content": "1"},
+            ],
+            [],
+            id="a custom call with its result",
+        ),
+    ],
+)
+def test_other_messages_may_be_empty(orcli: Orcli, messages: list[Message], prompt: list[str]) -> None:
+    turns = [user(text) for text in prompt]
+
+    assert dry(orcli, "--messages", "-", *prompt, stdin=json.dumps(messages)) == [*messages, *turns]

@@ -76,6 +76,7 @@ class TestPendingCalls:
             pytest.param([assistant(call("a")), result("x")], ["a"], id="a result of no call"),
             pytest.param([{**assistant(), "content": "hi"}], [], id="an empty list"),
             pytest.param([{**assistant(), "tool_calls": None}], [], id="null"),
+            pytest.param([assistant({"id": "a", "type": "custom", "custom": {}})], ["a"], id="of the other type"),
         ],
     )
     def test_they_are_those_of_the_last_turn_without_a_result(

@@ -110,6 +110,15 @@ def with_usable_calls(message: Message, taken: set[str]) -> Message:
     return {key: value for key, value in message.items() if key != "tool_calls"}
 
 
+def _is_function(call: Mapping[str, Any]) -> bool:
+    return isinstance(call.get("function"), Mapping)
+
+
+def _is_custom(call: Mapping[str, Any]) -> bool:
+    """Tell a call of the API's second type, which has text in place of arguments; only a caller can answer it."""
+    return call.get("type") == "custom" and isinstance(call.get("custom"), Mapping)
+
+
 def _name_and_arguments(call: Mapping[str, Any]) -> tuple[str, str]:
     function = call.get("function")
     function = function if isinstance(function, Mapping) else {}
@@ -136,7 +145,7 @@ def pending_calls(messages: Sequence[Message]) -> list[Call]:
         calls = message.get("tool_calls") if message.get("role") == "assistant" else None
         for call in calls if isinstance(calls, list) else ():
             identity = call.get("id") if isinstance(call, Mapping) else None
-            if not isinstance(identity, str) or not isinstance(call.get("function"), Mapping):
+            if not isinstance(identity, str) or not (_is_function(call) or _is_custom(call)):
                 raise UsageError("a tool call in the messages has no id or no function; mend the messages")
             if identity in pending:
                 raise UsageError(f"two tool calls in the messages have the id {identity!r}; mend the messages")
