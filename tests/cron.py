@@ -61,11 +61,10 @@ JOBS = (
     Job(("batch", "-o", "killed", "in"), signal=signal.SIGTERM),
     Job(("models",), signal=signal.SIGTERM),
     Job(("ask", "-n", "hang"), signal=signal.SIGKILL),
-    Job((*TOOL, "f=cat", "call"), signal=signal.SIGKILL),
+    Job((*TOOL, "f=sh -c 'sleep 600 & sleep 600'", "call"), signal=signal.SIGKILL),
     Job(("batch", "-o", "killed", "in"), signal=signal.SIGKILL),
     Job(("models",), signal=signal.SIGKILL),
 )
-"""A tool that outlives a run killed by SIGKILL is none of them: nobody is left to end it."""
 
 
 @dataclass(frozen=True)

@@ -680,6 +680,7 @@ class TestACommand:
             pytest.param(signal.SIGTERM, -signal.SIGTERM, "", id="SIGTERM"),
             pytest.param(signal.SIGHUP, -signal.SIGHUP, "", id="SIGHUP"),
             pytest.param(signal.SIGQUIT, -signal.SIGQUIT, "", id="SIGQUIT"),
+            pytest.param(signal.SIGKILL, -signal.SIGKILL, "", id="SIGKILL"),
             pytest.param("reader", -signal.SIGPIPE, "", id="the reader gone"),
             pytest.param(
                 "deadline",
