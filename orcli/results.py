@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from orcli.appending import append, has_name, open_appending
 from orcli.errors import Failed, UsageError
 from orcli.records import begins_result, read_result
 
@@ -86,16 +87,16 @@ class ResultFile:
     descriptor: int
 
     def append(self, line: bytes) -> None:
-        """Append a line in one write; where that fails, Failed, and the file is as it was."""
-        size = os.fstat(self.descriptor).st_size
-        view = memoryview(line)
+        """Append a line in one write; where that fails, Failed, and the file is as it was.
+
+        Failed too where it has lost its name by then, as after an editor: nobody would find what came next.
+        """
         try:
-            # Once, but for a disk that fills up in its midst: the second write tells why.
-            while view:
-                view = view[os.write(self.descriptor, view) :]
+            append(self.descriptor, line)
         except OSError as error:
-            os.ftruncate(self.descriptor, size)
             raise Failed(f"cannot append to {self.name}: {error.strerror}; run it again when it can be") from error
+        if not has_name(self.descriptor, self.name):
+            raise Failed(f"{self.name} was removed or replaced; run it again")
 
 
 def open_results(name: str, ids: Ids) -> ResultFile:
@@ -104,7 +105,7 @@ def open_results(name: str, ids: Ids) -> ResultFile:
     Raises UsageError where it cannot be opened, another run holds it, or it holds anything but results.
     """
     try:
-        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+        descriptor = open_appending(name)
     except OSError as error:
         raise UsageError(f"cannot open {name}: {error.strerror}; check -o") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

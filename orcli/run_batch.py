@@ -55,6 +55,8 @@ class Batch:
     number: int = 0
     done: int = 0
     failed: int = 0
+    skipped: int = 0
+    """Lines that were answered before."""
     spent: dict[str, float] = field(default_factory=dict)
 
 
@@ -73,6 +75,8 @@ def run_batch(options: BatchOptions) -> None:
                     in_loop(ask_all(run, endpoint))
             finally:
                 told.report.detail(summary(run))
+        if run.skipped and not run.done:
+            told.report.say(f"all lines are answered in {options.results} already; nothing was asked")
         if run.failed:
             advice = "mend them" if options.dry_run else "their results say why; run it again"
             raise SomeFailed(f"{run.failed} of {run.done} lines failed; {advice}")
@@ -81,7 +85,8 @@ def run_batch(options: BatchOptions) -> None:
 def prepare(options: BatchOptions, settings: Mapping[str, Setting], report: Report) -> Batch:
     """Check all that can be wrong before a line is read, and open the files that are written."""
     names = tuple(options.files or ("-",))
-    check_input(options, names)
+    log_name = None if options.dry_run else options.log or setting_text(settings, "ORCLI_LOG")
+    check_input(options, names, log_name)
     reader = Reader(lambda: report.say(_WAITING), lambda: None, lambda: None, report.warn)
     parameters, _ = read_parameters(options, reader)
     defaults = Defaults(
@@ -101,12 +106,13 @@ def prepare(options: BatchOptions, settings: Mapping[str, Setting], report: Repo
     if limits.jobs > MOST_JOBS:
         raise UsageError(f"--jobs is more than {MOST_JOBS}: {limits.jobs}; give fewer")
     seconds = 0.0 if options.timeout is None else config.seconds(options.timeout, "--timeout")
-    log_name = options.log or setting_text(settings, "ORCLI_LOG")
-    log = open_log(log_name, report.secret) if log_name and not options.dry_run else None
+    log = open_log(log_name, report.secret) if log_name else None
     ids = Ids()
     results = None
     if options.results is not None and (os.path.exists(options.results) or not options.dry_run):
         results = open_results(options.results, ids)
+        if log is not None and os.path.sameopenfile(log.descriptor, results.descriptor):
+            raise UsageError(f"{options.results} is both output and log; give each a file of its own")
     # Where results go to a terminal they are the progress.
     shown = results is None and os.isatty(output.STDOUT)
     progress = Progress(wanted=not (report.quiet or options.dry_run or shown), total=size_of(names))
@@ -116,8 +122,8 @@ def prepare(options: BatchOptions, settings: Mapping[str, Setting], report: Repo
 _WAITING = "waiting for stdin (give a FILE or </dev/null)"
 
 
-def check_input(options: BatchOptions, names: Sequence[str]) -> None:
-    """Raise UsageError for input that is not there, is read twice, or is the file of results itself."""
+def check_input(options: BatchOptions, names: Sequence[str], log_name: str | None) -> None:
+    """Raise UsageError for input that is not there, is read twice, or is the file of results or the log itself."""
     on_stdin = [name for name in (options.system_file, options.schema) if name == "-"]
     check_stdin_readers(Given(None, tuple(names), other_readers=len(on_stdin)))
     if not options.files and os.isatty(STDIN):
@@ -130,6 +136,8 @@ def check_input(options: BatchOptions, names: Sequence[str]) -> None:
         if (written := _written(options.results)) is not None and os.path.samestat(_status(name), written):
             other = "write to another file" if options.results is None else "give another -o"
             raise UsageError(f"{display_name(name)} is both input and output; {other}")
+        if log_name and (written := _written(log_name)) is not None and os.path.samestat(_status(name), written):
+            raise UsageError(f"{display_name(name)} is both input and log; give each a file of its own")
 
 
 def _status(name: str) -> os.stat_result:
@@ -179,7 +187,9 @@ async def requests(run: Batch) -> AsyncIterator[Job | bytes]:
             # Without an id: its error must not stand in the place of the other line's answer.
             taken = UsageError(f"custom_id {custom_id!r} is that of an earlier line; give each its own")
             yield refuse(run, None, taken)
-        elif not run.ids.answered(custom_id):
+        elif run.ids.answered(custom_id):
+            run.skipped += 1
+        else:
             try:
                 job: Job | bytes = make_job(value, run.number, custom_id, run.defaults)
             except UsageError as error:

@@ -13,7 +13,7 @@ from urllib.parse import urljoin, urlsplit
 from orcli import config, output
 from orcli.catalog import SORTS, Model, Wish, choose, read_models, row, table
 from orcli.config import Setting
-from orcli.errors import Unavailable, UsageError
+from orcli.errors import Incomplete, Unavailable, UsageError
 from orcli.local import PREFIX, installed_models
 from orcli.options import ModelsOptions
 from orcli.process import Watch, held
@@ -34,13 +34,17 @@ def run_models(options: ModelsOptions) -> None:
     """Carry out `orcli models`: a line for each model that is wanted; raises what the exit code tells."""
     with opening(options) as run:
         wish, sort = read_wish(options)
-        models = read_models(installed_models())
+        models, fault = read_models(installed_models()), None
         if not (options.pattern or "").startswith(PREFIX):
-            models += fetch(options, run.settings, run.report)
+            fetched, fault = fetch(options, run.settings, run.report)
+            models += fetched
             keep_ids(models, os.environ)
         wanted = choose(models, wish, sort)
         run.report.detail(f"{len(wanted)} of {len(models)} models")
         show(wanted, json_output=options.json_output)
+        if fault is not None:
+            run.printed = bool(wanted)
+            raise fault
         if not wanted:
             run.report.say("no model matches; see orcli models")
 
@@ -58,8 +62,13 @@ def read_wish(options: ModelsOptions) -> tuple[Wish, str]:
     return Wish(options.pattern, tuple(options.supports or ()), tuple(options.input or ()), options.free), sort
 
 
-def fetch(options: ModelsOptions, settings: Mapping[str, Setting], report: Report) -> list[Model]:
-    """Fetch the whole list, page by page; with the key where there is one, without where there is none."""
+def fetch(
+    options: ModelsOptions, settings: Mapping[str, Setting], report: Report
+) -> tuple[list[Model], Incomplete | None]:
+    """Fetch the list, page by page, and say why it is not whole where it is not.
+
+    With the key where there is one, without where there is none.
+    """
     from orcli.preconnect import preconnect
 
     watch = Watch(chosen_seconds(options.timeout, "--timeout", settings, "ORCLI_TIMEOUT"))
@@ -73,17 +82,25 @@ def fetch(options: ModelsOptions, settings: Mapping[str, Setting], report: Repor
         ready = preconnect(endpoint.base_url)
         from orcli.client import connect
 
+        entries: list[Any] = []
         with connect(endpoint, ready) as client:
-            return read_models([entry for page in pages(client, retry) for entry in page])
+            try:
+                for page in pages(client, retry):
+                    entries += page
+            except Incomplete as error:
+                return read_models(entries), error
+        return read_models(entries), None
     finally:
         waiting.stop()
 
 
 def pages(client: Client, retry: Retry) -> Iterator[Sequence[Any]]:
-    """Yield the entries of each page, as far as the list says where the next one is, on the same host."""
+    """Yield the entries of each page, as far as the list says where the next one is; Incomplete where it goes on."""
     path: str | None = _PATH
     seen: set[str] = set()
-    while path is not None and path not in seen and len(seen) < _MOST_PAGES:
+    while path is not None and path not in seen:
+        if len(seen) == _MOST_PAGES:
+            raise Incomplete(f"the list of models has more than {_MOST_PAGES} pages; check API_BASE_URL")
         seen.add(path)
         page = retry.run(partial(read_page, client, path))
         yield page["data"]
@@ -106,14 +123,21 @@ def read_page(client: Client, path: str) -> dict[str, Any]:
 
 
 def next_path(page: Mapping[str, Any], base_url: str) -> str | None:
-    """Give the address of the next page; None at the end, and for one on another host, which must not get the key."""
+    """Give the address of the next page, None at the end; Incomplete for another host's, which must not get the key."""
     links = page.get("links")
     given = links.get("next") if isinstance(links, Mapping) else None
     if not (isinstance(given, str) and given):
         return None
-    url = urljoin(f"{base_url.rstrip('/')}/models", given)
-    here, there = urlsplit(base_url), urlsplit(url)
-    return url if (here.scheme, here.netloc) == (there.scheme, there.netloc) else None
+    try:
+        url = urljoin(f"{base_url.rstrip('/')}/models", given)
+        here, there = urlsplit(base_url), urlsplit(url)
+    except ValueError:
+        raise Incomplete("the list of models goes on at what is no address; it is cut") from None
+    if (here.scheme, here.netloc) != (there.scheme, there.netloc):
+        raise Incomplete(
+            f"the list of models goes on at {there.scheme}://{there.netloc}, which is not asked; it is cut"
+        )
+    return url
 
 
 def show(models: Sequence[Model], *, json_output: bool) -> None:

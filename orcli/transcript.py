@@ -14,6 +14,7 @@ from typing import Any
 
 from orcli.allocator import give_back_large_blocks
 from orcli.answer import has_calls
+from orcli.appending import append, has_name, open_appending
 from orcli.errors import Failed, UsageError
 from orcli.text import SPACED, encode, json_blocks, load_json, load_json_part
 
@@ -194,34 +195,29 @@ class Conversation:
         appended to. Raises Failed, and leaves the file as it was, when it cannot be written.
         """
         fcntl.flock(self.descriptor, fcntl.LOCK_EX)
-        if not self._is_there():
+        if not has_name(self.descriptor, self.name):
             fcntl.flock(self.descriptor, fcntl.LOCK_UN)
             self._another().append(messages)
             return
-        size = os.fstat(self.descriptor).st_size
-        if size:
-            messages = [message for message in messages if message.get("role") != "system"]
-        lines = BytesIO()
         try:
-            if size and os.pread(self.descriptor, 1, size - 1) != b"\n":
-                lines.write(b"\n")
-            for message in messages:
-                for block in json_blocks(message, SPACED):
-                    lines.write(encode(block))
-                lines.write(b"\n")
-            if os.write(self.descriptor, lines.getbuffer()) != lines.tell():
-                raise OSError(0, "the disk is full")
+            append(self.descriptor, self._lines(messages))
         except OSError as error:
-            os.ftruncate(self.descriptor, size)
             raise Failed(f"cannot append to {self.name}: {error.strerror}; the answer is not in it") from error
         finally:
             fcntl.flock(self.descriptor, fcntl.LOCK_UN)
 
-    def _is_there(self) -> bool:
-        """Tell whether the file still has its name."""
-        with suppress(OSError):
-            return os.path.samestat(os.fstat(self.descriptor), os.stat(self.name))
-        return False
+    def _lines(self, messages: Sequence[Message]) -> memoryview:
+        size = os.fstat(self.descriptor).st_size
+        lines = BytesIO()
+        if size and os.pread(self.descriptor, 1, size - 1) != b"\n":
+            lines.write(b"\n")
+        for message in messages:
+            if size and message.get("role") == "system":
+                continue
+            for block in json_blocks(message, SPACED):
+                lines.write(encode(block))
+            lines.write(b"\n")
+        return lines.getbuffer()
 
     def _another(self) -> Conversation:
         """Open the file that has the name now; Failed where there is none, or it is no conversation."""
@@ -237,9 +233,8 @@ def open_conversation(name: str, *, make: bool = True) -> tuple[Conversation, li
     """Open a conversation file and read the messages it holds; where it is not there yet, `make` one of mode 0600."""
     if name == "-":
         raise UsageError("-c - is no file; a conversation is kept in one")
-    flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        descriptor = os.open(name, flags | (os.O_CREAT if make else 0), 0o600)
+        descriptor = open_appending(name, make=make)
     except OSError as error:
         raise UsageError(f"cannot open the conversation {name}: {error.strerror}; check the path") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -337,6 +337,16 @@ class TestFilesOfResults:
             ("orcli batch < in >> in", "orcli: standard input is both input and output; write to another file\n"),
             ("orcli batch -o in < in", "orcli: standard input is both input and output; give another -o\n"),
             ("ln in out; orcli batch -o out in", "orcli: in is both input and output; give another -o\n"),
+            ("orcli batch --log in in", "orcli: in is both input and log; give each a file of its own\n"),
+            (
+                "ORCLI_LOG=./in orcli batch < in",
+                "orcli: standard input is both input and log; give each a file of its own\n",
+            ),
+            ("orcli batch -o out --log out in", "orcli: out is both output and log; give each a file of its own\n"),
+            (
+                "touch out; ln out log; orcli batch -o out --log log in",
+                "orcli: out is both output and log; give each a file of its own\n",
+            ),
         ],
     )
     def test_what_is_read_is_not_written_to(
@@ -348,6 +358,38 @@ class TestFilesOfResults:
 
         assert (result.code, result.stdout, result.stderr) == (2, "", stderr)
         assert (path.read_text(), openrouter.requests) == (prompts("a") + "{}\n", [])
+
+    @pytest.mark.parametrize("change", ["removed", "replaced"])
+    def test_a_file_that_is_another_by_then_ends_the_run(
+        self, orcli: Orcli, openrouter: OpenRouter, change: str
+    ) -> None:
+        out = orcli.work / "out"
+
+        def meanwhile(request: Request) -> Reply:
+            out.rename(orcli.work / "old")
+            if change == "replaced":
+                out.write_text("mine")
+            return echo(request)
+
+        openrouter.reply(echo, meanwhile)
+
+        result = orcli("batch", "-j", "1", "-o", "out", stdin=prompts(*range(50)))
+
+        assert (result.code, result.stdout) == (1, "")
+        assert result.stderr == "orcli: out was removed or replaced; run it again\n"
+        assert outcomes((orcli.work / "old").read_text())[:2] == [("1", "0"), ("2", "1")]
+        assert len(openrouter.requests) < 5
+        assert out.exists() == (change == "replaced")
+
+    def test_where_nothing_is_left_to_ask_it_says_so(self, orcli: Orcli, openrouter: OpenRouter) -> None:
+        orcli.file("in", prompts("a", "b"))
+        first, again, quiet = (orcli("batch", "-o", "out", *options, "in") for options in ([], [], ["-q"]))
+
+        assert (first.code, first.stderr) == (0, "")
+        assert (again.code, again.stdout) == (0, "")
+        assert again.stderr == "orcli: all lines are answered in out already; nothing was asked\n"
+        assert (quiet.code, quiet.stderr) == (0, "")
+        assert len(openrouter.requests) == 2
 
     def test_a_dry_run_shows_what_is_still_to_be_asked(self, orcli: Orcli, openrouter: OpenRouter) -> None:
         openrouter.reply(echo, error(400))

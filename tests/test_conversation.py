@@ -705,7 +705,7 @@ def test_a_disk_that_is_full_leaves_the_conversation_as_it_was(orcli: Orcli, ope
     result = orcli.shell("ulimit -f 12; orcli ask -c talk hi | tail -c 3")
 
     assert (result.code, result.stdout) == (1, "zz\n")
-    assert result.stderr == "orcli: cannot append to talk: the disk is full; the answer is not in it\n"
+    assert result.stderr == "orcli: cannot append to talk: File too large; the answer is not in it\n"
     assert path.read_text() == before
 
 

@@ -302,12 +302,47 @@ def test_a_price_is_read_for_what_it_says_or_unknown(price: object, expected: De
     [
         pytest.param("/api/v1/models?offset=2", "https://a.example/api/v1/models?offset=2", id="path"),
         pytest.param("https://a.example/x", "https://a.example/x", id="the same host"),
-        pytest.param("https://b.example/x", None, id="another host"),
-        pytest.param("http://a.example/x", None, id="unencrypted"),
-        pytest.param("//b.example/x", None, id="another host without a scheme"),
         pytest.param(None, None, id="the end"),
         pytest.param(7, None, id="a number"),
     ],
 )
-def test_the_next_page_is_on_the_same_host_or_none(following: object, expected: str | None) -> None:
+def test_the_next_page_is_where_the_list_says(following: object, expected: str | None) -> None:
     assert next_path({"links": {"next": following}}, "https://a.example/api/v1") == expected
+
+
+@pytest.mark.parametrize(
+    ("following", "where"),
+    [
+        pytest.param("https://b.example/x", "https://b.example, which is not asked", id="another host"),
+        pytest.param("//b.example/x", "http://b.example, which is not asked", id="another host without a scheme"),
+        pytest.param("https://127.0.0.1/x", "https://127.0.0.1, which is not asked", id="another scheme"),
+        pytest.param("http://[", "what is no address", id="no address"),
+    ],
+)
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["lines", "json"])
+def test_a_list_that_goes_on_elsewhere_is_cut_there_and_says_so(
+    orcli: Orcli, openrouter: OpenRouter, following: str, where: str, options: list[str]
+) -> None:
+    openrouter.reply(raw(body=json.dumps({"data": [SMALL], "links": {"next": following}}).encode()))
+
+    result = orcli("models", *options, "mini")
+
+    assert (result.code, result.stderr) == (5, f"orcli: the list of models goes on at {where}; it is cut\n")
+    assert result.stdout == (json.dumps(SMALL, separators=(",", ":")) + "\n" if options else LINES["small"])
+    assert len(openrouter.requests) == 1
+
+
+def test_a_list_without_end_is_cut_and_says_so(orcli: Orcli, openrouter: OpenRouter) -> None:
+    openrouter.reply(
+        *(
+            raw(body=json.dumps({"data": [], "links": {"next": f"/api/v1/models?page={page}"}}).encode())
+            for page in range(100)
+        )
+    )
+
+    result = orcli("models", "nothing", "--json")
+
+    message = "the list of models has more than 100 pages; check API_BASE_URL"
+    assert (result.code, result.stderr) == (5, f"orcli: {message}\n")
+    assert json.loads(result.stdout)["error"]["message"] == message
+    assert len(openrouter.requests) == 100
