@@ -84,14 +84,15 @@ def _run_command(arguments: list[str]) -> None:
 def _conclude(error: BaseException | None) -> int:
     """Say in one line on stderr what went wrong, and give the exit code; a signal has no line."""
     from orcli import output, process
-    from orcli.errors import OrcliError
+    from orcli.errors import OrcliError, exhaustion
 
     if isinstance(error, OrcliError):
         output.report(error.message)
     elif isinstance(error, process.DeadlinePassed):
         output.report(f"the deadline has passed; {error.advice}")
     elif error is not None and not isinstance(error, process.Signalled):
-        output.report(f"internal error: {_place(error)}; please report it")
+        lack = exhaustion(error)
+        output.report(f"{lack}; see ulimit -a" if lack else f"internal error: {_place(error)}; please report it")
     return process.exit_code_of(error)
 
 

@@ -5,6 +5,7 @@ The one place where a failure gets its code. Everything here is pure: no input, 
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Mapping
@@ -352,6 +353,19 @@ def without(value: Any, secret: str) -> Any:
     if isinstance(value, list):
         return [without(item, secret) for item in value]
     return value
+
+
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+
+
+def exhaustion(error: BaseException) -> str | None:
+    """Say what the machine lacked where an exception only tells of that: memory, descriptors, processes, threads."""
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+        return error.strerror
+    # CPython's words for pthread_create's EAGAIN.
+    return str(error) if isinstance(error, RuntimeError) and str(error) == "can't start new thread" else None
 
 
 WORDS = 480

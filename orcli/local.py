@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any, NoReturn
 
@@ -120,8 +120,10 @@ def serve(models: Sequence[str], environment: Mapping[str, str]) -> Iterator[End
             "key": key,
             "smollm2": models[0] == PREFIX + "smollm2",
         }
-        child.stdin.write(json.dumps(setup).encode() + b"\n")
-        child.stdin.flush()
+        # Where it is gone already, its empty address says so.
+        with suppress(BrokenPipeError):
+            child.stdin.write(json.dumps(setup).encode() + b"\n")
+            child.stdin.flush()
         address = child.stdout.readline().decode().strip()
         if not address:
             raise UsageError(f"llama.cpp could not load {path}; check that it is whole and that memory suffices")

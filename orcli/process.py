@@ -72,6 +72,20 @@ def fill_descriptors() -> frozenset[int]:
     return frozenset(closed)
 
 
+def allow_open_files(count: int) -> int:
+    """Raise the limit of open files to `count`, where it is lower, as far as it may be raised, and give the limit."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= count:
+        return count
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return soft
+
+
 def catch_signals() -> None:
     """Raise `Signalled` in the main thread on the signals that end a run, unless they were inherited as ignored.
 

@@ -22,7 +22,15 @@ from orcli.inputs import STDIN, Given, Reader, argument_text, check_stdin_reader
 from orcli.lines import read_lines
 from orcli.options import BatchOptions
 from orcli.patterns.batch import Limits, batch
-from orcli.process import ENDING_SIGNALS, DeadlinePassed, Signalled, exit_code_of, release, when_reader_gone
+from orcli.process import (
+    ENDING_SIGNALS,
+    DeadlinePassed,
+    Signalled,
+    allow_open_files,
+    exit_code_of,
+    release,
+    when_reader_gone,
+)
 from orcli.progress import Progress
 from orcli.records import Defaults, Job, custom_id_of, make_job, read_line, result_line
 from orcli.report import Log, Report, added, amounts, open_log
@@ -32,6 +40,8 @@ from orcli.session import chosen_models, chosen_retries, chosen_seconds, opening
 
 DEFAULT_JOBS = 8
 MOST_JOBS = 1000
+_OTHER_FILES = 16
+"""Descriptors for what is no connection: input, results, log, name look-ups, the event loop's own."""
 _GRACE_SECONDS = 1.0
 """How long results that are there may take to be written after a signal."""
 
@@ -96,15 +106,13 @@ def prepare(options: BatchOptions, settings: Mapping[str, Setting], report: Repo
         None if options.lines is None else argument_text(options.lines, "--lines"),
     )
     limits = Limits(
-        DEFAULT_JOBS if options.jobs is None else config.whole(options.jobs, "--jobs", 1),
+        chosen_jobs(options.jobs),
         chosen_retries(options.retries, settings),
         chosen_seconds(options.request_timeout, "--request-timeout", settings, "ORCLI_TIMEOUT"),
         None if options.max_cost is None else config.amount(options.max_cost, "--max-cost"),
         # A result that waits in memory for an earlier line's would be lost, and billed again, by kill -9.
         ordered=not options.unordered and options.results is None,
     )
-    if limits.jobs > MOST_JOBS:
-        raise UsageError(f"--jobs is more than {MOST_JOBS}: {limits.jobs}; give fewer")
     seconds = 0.0 if options.timeout is None else config.seconds(options.timeout, "--timeout")
     log = open_log(log_name, report.secret) if log_name else None
     ids = Ids()
@@ -117,6 +125,19 @@ def prepare(options: BatchOptions, settings: Mapping[str, Setting], report: Repo
     shown = results is None and os.isatty(output.STDOUT)
     progress = Progress(wanted=not (report.quiet or options.dry_run or shown), total=size_of(names))
     return Batch(report, names, defaults, limits, seconds, ids, results, log, progress)
+
+
+def chosen_jobs(typed: str | None) -> int:
+    """Give how many requests run at once; UsageError for more than there may be connections, or than is sensible."""
+    jobs = DEFAULT_JOBS if typed is None else config.whole(typed, "--jobs", 1)
+    if jobs > MOST_JOBS:
+        raise UsageError(f"--jobs is more than {MOST_JOBS}: {jobs}; give fewer")
+    open_files = allow_open_files(jobs + _OTHER_FILES)
+    if jobs + _OTHER_FILES <= open_files:
+        return jobs
+    if typed is not None:
+        raise UsageError(f"--jobs {jobs} takes more open files than the limit of {open_files}; give fewer, or raise it")
+    return max(open_files - _OTHER_FILES, 1)
 
 
 _WAITING = "waiting for stdin (give a FILE or </dev/null)"

@@ -226,6 +226,50 @@ def test_sixteen_descriptors_are_enough(orcli: Orcli, openrouter: OpenRouter, co
 
 
 @pytest.mark.parametrize(
+    ("limit", "options", "code", "stderr"),
+    [
+        pytest.param("-Sn 40", "-j 60", 0, "", id="as many as may be are allowed"),
+        pytest.param("-n 40", "", 0, "", id="as many as are allowed by default"),
+        pytest.param("-n 20", "", 0, "", id="fewer by default"),
+        pytest.param(
+            "-n 40",
+            "-j 60",
+            2,
+            "orcli: --jobs 60 takes more open files than the limit of 40; give fewer, or raise it\n",
+            id="no more than are allowed",
+        ),
+    ],
+)
+def test_a_batch_has_a_descriptor_for_each_request_at_once(
+    orcli: Orcli, openrouter: OpenRouter, limit: str, options: str, code: int, stderr: str
+) -> None:
+    openrouter.default = HELLO.with_(delay=Pause(seconds=0.2))
+
+    result = orcli.shell(f"ulimit {limit}; orcli batch {options} --lines hi", stdin="a line\n" * 100)
+
+    assert (result.code, result.stderr) == (code, stderr)
+    assert len(result.stdout.splitlines()) == (0 if code else 100)
+
+
+@pytest.mark.parametrize(
+    ("limit", "command", "lack"),
+    [
+        pytest.param(
+            "-n 7", "ask -n -m local/smollm2 hi", "Too many open files", id="descriptors", marks=pytest.mark.local
+        ),
+        pytest.param("-v 300000", "ask hi", "out of memory", id="memory"),
+    ],
+)
+def test_what_the_machine_lacks_is_no_bug(
+    orcli: Orcli, openrouter: OpenRouter, limit: str, command: str, lack: str
+) -> None:
+    result = orcli.shell(f"ulimit {limit}; yes | orcli {command}")
+
+    assert (result.code, result.stdout, result.stderr) == (1, "", f"orcli: {lack}; see ulimit -a\n")
+    assert openrouter.requests == []
+
+
+@pytest.mark.parametrize(
     "environment",
     [
         pytest.param({"HOME": None}, id="no HOME"),
