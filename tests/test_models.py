@@ -316,6 +316,8 @@ def test_the_next_page_is_where_the_list_says(following: object, expected: str |
         pytest.param("https://b.example/x", "https://b.example, which is not asked", id="another host"),
         pytest.param("//b.example/x", "http://b.example, which is not asked", id="another host without a scheme"),
         pytest.param("https://127.0.0.1/x", "https://127.0.0.1, which is not asked", id="another scheme"),
+        pytest.param("http://127.0.0.1:9/x", "http://127.0.0.1:9, which is not asked", id="another port"),
+        pytest.param("https://u@b.example/", "https://u@b.example, which is not asked", id="a user"),
         pytest.param("http://[", "what is no address", id="no address"),
     ],
 )

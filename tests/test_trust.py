@@ -246,18 +246,3 @@ def test_a_redirect_from_https_to_http_is_not_followed(
 def identity(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, Path]:
     """Make one certificate for all the servers here."""
     return self_signed(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.mark.parametrize(
-    "following", ["http://127.0.0.1:9/api/v1/models", "//evil.test/models", "https://u@evil.test/"]
-)
-def test_the_next_page_of_the_models_is_on_the_same_host_or_not_fetched(
-    orcli: Orcli, openrouter: OpenRouter, following: str
-) -> None:
-    page = {"data": [{"id": "maker/model"}], "links": {"next": following}}
-    openrouter.reply(raw(body=json.dumps(page).encode()))
-
-    result = orcli("models", "maker", env={"OPENROUTER_API_KEY": KEY})
-
-    assert (result.code, result.stdout, result.stderr) == (0, "maker/model\t-\t-\t-\t-\n", "")
-    assert len(openrouter.requests) == 1
