@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import stat
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orcli.catalog import Model, Wish, choose, read_models, row, table
+from orcli.errors import Incomplete
 from orcli.run_models import next_path
 from tests.command import Orcli
 from tests.openrouter import RESET, OpenRouter, error, html, model, raw, verbatim
@@ -348,3 +350,16 @@ def test_a_list_without_end_is_cut_and_says_so(orcli: Orcli, openrouter: OpenRou
     assert (result.code, result.stderr) == (5, f"orcli: {message}\n")
     assert json.loads(result.stdout)["error"]["message"] == message
     assert len(openrouter.requests) == 100
+
+
+ADDRESSES = st.text(st.sampled_from("http:/[]@?#.%\\ a\n\0é٣"), max_size=20) | st.text(max_size=20)
+
+
+@given(ADDRESSES)
+@settings(deadline=None, max_examples=300)
+def test_the_key_goes_to_no_other_host_whatever_the_list_says(following: str) -> None:
+    url = None
+    with suppress(Incomplete):
+        url = next_path({"links": {"next": following}}, "https://a.example/api/v1")
+
+    assert url is None or url.startswith("https://a.example/")
