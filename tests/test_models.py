@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from orcli.catalog import Model, Wish, choose, read_models, row, table
@@ -357,6 +357,8 @@ ADDRESSES = st.text(st.sampled_from("http:/[]@?#.%\\ a\n\0é٣"), max_size=20) |
 
 @given(ADDRESSES)
 @settings(deadline=None, max_examples=300)
+@example("http://[")
+@example("//b.example")
 def test_the_key_goes_to_no_other_host_whatever_the_list_says(following: str) -> None:
     url = None
     with suppress(Incomplete):
