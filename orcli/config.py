@@ -291,10 +291,10 @@ def number(text: str, name: str) -> float:
 
 
 def amount(text: str, name: str) -> float:
-    """Read an amount of money, 0 or more."""
+    """Read an amount of money, more than 0: of none it is not clear whether it allows nothing or anything."""
     value = number(text, name)
-    if value < 0:
-        raise UsageError(f"{name} is less than nothing: {text!r}; give 0 or more")
+    if value <= 0:
+        raise UsageError(f"{name} is no more than nothing: {text!r}; give an amount")
     return value
 
 

@@ -563,7 +563,12 @@ def test_two_runs_do_not_share_a_file_of_results(orcli: Orcli, openrouter: OpenR
         ),
         pytest.param(["-j", "0"], "orcli: --jobs is no whole number of at least 1: '0'; give one\n", id="no jobs"),
         pytest.param(["-j", "9999"], "orcli: --jobs is more than 1000: 9999; give fewer\n", id="many jobs"),
-        pytest.param(["--max-cost", "-1"], "orcli: --max-cost is less than nothing: '-1'; give 0 or more\n", id="cost"),
+        pytest.param(
+            ["--max-cost", "-1"], "orcli: --max-cost is no more than nothing: '-1'; give an amount\n", id="cost"
+        ),
+        pytest.param(
+            ["--max-cost", "0"], "orcli: --max-cost is no more than nothing: '0'; give an amount\n", id="no cost"
+        ),
         pytest.param(
             ["-", "-"], "orcli: standard input can be read only once; give `-` in one place\n", id="stdin twice"
         ),
