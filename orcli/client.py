@@ -173,8 +173,15 @@ def connect(endpoint: Endpoint, ready: Preconnection | None = None) -> Iterator[
     class ReticentOpenAI(_Reticent, OpenAI):
         pass
 
+    def check(response: httpx2.Response) -> None:
+        _check_redirect(response, endpoint)
+
     with _transport_errors():
-        http_client = httpx2.Client(**_transport(endpoint), verify=(ready and ready.context()) or True)
+        http_client = httpx2.Client(
+            **_transport(endpoint),
+            verify=(ready and ready.context()) or True,
+            event_hooks={"response": [check]},
+        )
     if ready is not None:
         # Not a documented interface: without it the client connects by itself.
         with suppress(ImportError, AttributeError, TypeError):
@@ -195,9 +202,12 @@ async def connect_async(endpoint: Endpoint, connections: int) -> AsyncIterator[A
     class ReticentOpenAI(_Reticent, AsyncOpenAI):
         pass
 
+    async def check(response: httpx2.Response) -> None:
+        _check_redirect(response, endpoint)
+
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
     with _transport_errors():
-        http_client = httpx2.AsyncClient(**_transport(endpoint), limits=limits)
+        http_client = httpx2.AsyncClient(**_transport(endpoint), limits=limits, event_hooks={"response": [check]})
     try:
         yield AsyncClient(ReticentOpenAI(http_client=http_client, **_identity(endpoint)), endpoint)
     finally:
@@ -314,6 +324,9 @@ def _failure(error: Exception, endpoint: Endpoint) -> OrcliError:
     import httpx2
     import openai
 
+    for cause in _causes(error):
+        if isinstance(cause, OrcliError):
+            return cause
     if isinstance(error, openai.APIStatusError):
         return _status_error(error.response, endpoint)
     if isinstance(error, openai.APIConnectionError):
@@ -331,13 +344,23 @@ def _broken(error: Exception) -> OrcliError:
 _STAINLESS = ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async")
 
 
+def _check_redirect(response: httpx2.Response, endpoint: Endpoint) -> None:
+    """Raise AccountError for a redirect before httpx2 looks where it leads: 2.14 fails at one to no address."""
+    if response.has_redirect_location:
+        raise _redirected(response, endpoint)
+
+
+def _redirected(response: httpx2.Response, endpoint: Endpoint) -> AccountError:
+    target = one_line(str(response.headers.get("location", "elsewhere")))
+    return AccountError(f"{endpoint.host} redirects to {target}, which is not followed; check API_BASE_URL")
+
+
 def _status_error(response: httpx2.Response, endpoint: Endpoint) -> OrcliError:
     """Turn a status that is no 200 into ours, with the provider's words or what the page says."""
     status = response.status_code
     retry_after = _retry_after(response.headers)
     if 300 <= status < 400:
-        target = one_line(str(response.headers.get("location", "elsewhere")))
-        return AccountError(f"{endpoint.host} redirects to {target}, which is not followed; check API_BASE_URL")
+        return _redirected(response, endpoint)
     failure = from_api(_error_object(response), status, retry_after)
     should_retry = str(response.headers.get("x-should-retry", ""))
     if should_retry in ("true", "false"):

@@ -378,7 +378,7 @@ class TestFilesOfResults:
         assert (result.code, result.stdout) == (1, "")
         assert result.stderr == "orcli: out was removed or replaced; run it again\n"
         assert outcomes((orcli.work / "old").read_text())[0] == ("1", "0")
-        assert len(openrouter.requests) < 5
+        assert len(openrouter.requests) < 50
         assert out.exists() == (change == "replaced")
 
     def test_where_nothing_is_left_to_ask_it_says_so(self, orcli: Orcli, openrouter: OpenRouter) -> None:
