@@ -55,7 +55,9 @@ class Model:
             price = Decimal(str(given).strip()) * 1_000_000
         except DecimalException:
             return None
-        return price if price.is_finite() and 0 <= price < 10**12 else None
+        if price == 0:
+            return Decimal(0)
+        return price if price.is_finite() and Decimal("1e-12") < price < 10**12 else None
 
     @property
     def total(self) -> Decimal | None:
@@ -112,7 +114,7 @@ def _is_wanted(model: Model, wish: Wish) -> bool:
         _matches(model, wish.pattern)
         and set(wish.supports) <= set(model.parameters)
         and set(wish.inputs) <= set(model.inputs)
-        and not (wish.free and model.total != 0)
+        and not (wish.free and (model.total != 0 or model.price("request")))
     )
 
 

@@ -7,6 +7,7 @@ was billed, and it cannot know the deadline (`retry.py` does both).
 
 from __future__ import annotations
 
+import codecs
 import os
 import socket
 import ssl
@@ -174,7 +175,7 @@ def connect(endpoint: Endpoint, ready: Preconnection | None = None) -> Iterator[
         pass
 
     def check(response: httpx2.Response) -> None:
-        _check_redirect(response, endpoint)
+        _look_over(response, endpoint)
 
     with _transport_errors():
         http_client = httpx2.Client(
@@ -203,7 +204,7 @@ async def connect_async(endpoint: Endpoint, connections: int) -> AsyncIterator[A
         pass
 
     async def check(response: httpx2.Response) -> None:
-        _check_redirect(response, endpoint)
+        _look_over(response, endpoint)
 
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
     with _transport_errors():
@@ -341,13 +342,21 @@ def _broken(error: Exception) -> OrcliError:
     return Unavailable(f"the connection broke: {_reason(error)}; try again")
 
 
+_CHARSETS = ("utf-8", "ascii", "iso8859-1", "iso8859-15", "cp1252")
+"""What the text of an error may be in besides."""
 _STAINLESS = ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async")
 
 
-def _check_redirect(response: httpx2.Response, endpoint: Endpoint) -> None:
-    """Raise AccountError for a redirect before httpx2 looks where it leads: 2.14 fails at one to no address."""
+def _look_over(response: httpx2.Response, endpoint: Endpoint) -> None:
+    """Look at a response before anything else does.
+
+    Raises AccountError for a redirect: httpx2 2.14 fails at one to no address. A charset that is none for text, such as
+    Python's `undefined`, or that fails at bytes, is read as UTF-8, else whoever reads the text of an error would fail.
+    """
     if response.has_redirect_location:
         raise _redirected(response, endpoint)
+    if response.encoding is None or codecs.lookup(response.encoding).name not in _CHARSETS:
+        response.encoding = "utf-8"
 
 
 def _redirected(response: httpx2.Response, endpoint: Endpoint) -> AccountError:

@@ -25,6 +25,7 @@ T = TypeVar("T")
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _REPEAT_SECONDS = 0.25
 _SOON = 1e-6
+_ADVICE = "raise --timeout (ORCLI_TIMEOUT), 0 is none"
 
 
 class Signalled(BaseException):
@@ -38,7 +39,7 @@ class Signalled(BaseException):
 class DeadlinePassed(BaseException):
     """The wall clock of `--timeout` has run out; `advice` is what to do."""
 
-    def __init__(self, advice: str = "raise --timeout (ORCLI_TIMEOUT), 0 is none") -> None:
+    def __init__(self, advice: str = _ADVICE) -> None:
         super().__init__(advice)
         self.advice = advice
 
@@ -167,8 +168,9 @@ class Watch:
     by SIGPIPE. 0 seconds is no limit. The deadline can stand still while input flows.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, advice: str = _ADVICE) -> None:
         self.seconds = seconds
+        self.advice = advice
         self._left = seconds
         self._ends: float | None = None
         self._idle_seconds = 0.0
@@ -239,7 +241,7 @@ class Watch:
         if self._reader_gone:
             raise Signalled(signal.SIGPIPE)
         if self._ends is not None and now >= self._ends:
-            raise DeadlinePassed
+            raise DeadlinePassed(self.advice)
         if stalls_at is not None and now >= stalls_at:
             self._idle_seconds = 0.0
             self._arm()

@@ -50,7 +50,7 @@ class Job:
 
     def as_line(self) -> bytes:
         """Give the job as a line of the OpenAI batch form, which orcli and others take."""
-        head = {"custom_id": str(self.custom_id), "method": "POST", "url": URL}
+        head = {"custom_id": self.custom_id, "method": "POST", "url": URL}
         return encode(compact_json(head)[:-1]) + b',"body":' + self.body + b"}\n"
 
 
@@ -164,9 +164,13 @@ def result_line(
     return b"".join(parts)
 
 
+_AROUND = 2
+"""Levels of a result line around the completion in it."""
+
+
 def read_result(data: bytes) -> tuple[str | int | None, bool]:
     """Read a result line: its `custom_id`, and whether it answers it; ValueError for what is no result line."""
-    value = load_json(data)
+    value = load_json(data, around=_AROUND)
     if not (isinstance(value, dict) and "custom_id" in value and {"response", "error"} & value.keys()):
         raise ValueError("no result of a batch")
     custom_id, response = value["custom_id"], value.get("response")

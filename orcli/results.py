@@ -7,8 +7,9 @@ import json
 import os
 import stat
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 
 from orcli.appending import append, has_name, open_appending
@@ -39,6 +40,10 @@ class Ids:
         new = not self._slots[slot] & _SEEN
         self._slots[slot] |= _SEEN
         return new
+
+    def seen(self, custom_id: str | int) -> bool:
+        """Tell whether an id was seen in the input."""
+        return bool(self._slots[self._slot(custom_id)] & _SEEN)
 
     def answer(self, custom_id: str | int, answered: bool) -> None:
         """Note whether an id is answered; the last word on it counts."""
@@ -104,6 +109,8 @@ def open_results(name: str, ids: Ids) -> ResultFile:
 
     Raises UsageError where it cannot be opened, another run holds it, or it holds anything but results.
     """
+    if name == "-":
+        raise UsageError("-o - is no file; leave -o out to write to stdout")
     try:
         descriptor = open_appending(name)
     except OSError as error:
@@ -121,14 +128,21 @@ def open_results(name: str, ids: Ids) -> ResultFile:
         except ValueError:
             if line.endswith(b"\n") or not (whole or begins_result(line)):
                 raise UsageError(f"{name}, line {number} is no result of a batch; give another -o") from None
-            os.ftruncate(descriptor, whole)
+            _mend(name, partial(os.ftruncate, descriptor, whole))
             break
         whole += len(line)
         if custom_id is not None:
             ids.answer(custom_id, answered)
         if not line.endswith(b"\n"):
-            os.write(descriptor, b"\n")
+            _mend(name, partial(os.write, descriptor, b"\n"))
     return ResultFile(name, descriptor)
+
+
+def _mend(name: str, work: Callable[[], object]) -> None:
+    try:
+        work()
+    except OSError as error:
+        raise Failed(f"cannot mend {name}: {error.strerror}; run it again when it can be") from error
 
 
 def _lines(descriptor: int) -> Iterator[bytes]:

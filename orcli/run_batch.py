@@ -20,12 +20,14 @@ from orcli.config import Endpoint, Setting
 from orcli.errors import OrcliError, SomeFailed, UsageError
 from orcli.inputs import STDIN, Given, Reader, argument_text, check_stdin_readers, display_name
 from orcli.lines import read_lines
+from orcli.local import is_local
 from orcli.options import BatchOptions
 from orcli.patterns.batch import Limits, batch
 from orcli.process import (
     ENDING_SIGNALS,
     DeadlinePassed,
     Signalled,
+    Watch,
     allow_open_files,
     exit_code_of,
     release,
@@ -40,6 +42,7 @@ from orcli.session import chosen_models, chosen_retries, chosen_seconds, opening
 
 DEFAULT_JOBS = 8
 MOST_JOBS = 1000
+_ADVICE = "raise --timeout"
 _OTHER_FILES = 16
 """Descriptors for what is no connection: input, results, log, name look-ups, the event loop's own."""
 _GRACE_SECONDS = 1.0
@@ -55,8 +58,8 @@ class Batch:
     """The files of the input; `-` is standard input."""
     defaults: Defaults
     limits: Limits
-    seconds: float
-    """The limit of the whole run; 0 is none."""
+    watch: Watch
+    """The clock of the whole run."""
     ids: Ids
     results: ResultFile | None
     log: Log | None
@@ -75,7 +78,9 @@ def run_batch(options: BatchOptions) -> None:
     # A batch may be long, so memory is to stay flat.
     gc.enable()
     with opening(options) as told:
-        run = prepare(options, told.settings, told.report)
+        watch = Watch(0.0 if options.timeout is None else config.seconds(options.timeout, "--timeout"), _ADVICE)
+        watch.start()
+        run = prepare(options, told.settings, told.report, watch)
         if options.dry_run:
             in_loop(print_requests(run))
         else:
@@ -92,28 +97,29 @@ def run_batch(options: BatchOptions) -> None:
             raise SomeFailed(f"{run.failed} of {run.done} lines failed; {advice}")
 
 
-def prepare(options: BatchOptions, settings: Mapping[str, Setting], report: Report) -> Batch:
+def prepare(options: BatchOptions, settings: Mapping[str, Setting], report: Report, watch: Watch) -> Batch:
     """Check all that can be wrong before a line is read, and open the files that are written."""
     names = tuple(options.files or ("-",))
     log_name = None if options.dry_run else options.log or setting_text(settings, "ORCLI_LOG")
     check_input(options, names, log_name)
     reader = Reader(lambda: report.say(_WAITING), lambda: None, lambda: None, report.warn)
     parameters, _ = read_parameters(options, reader)
+    models = chosen_models(options.model, settings)
     defaults = Defaults(
-        chosen_models(options.model, settings),
+        models,
         read_system(options, reader),
         parameters,
         None if options.lines is None else argument_text(options.lines, "--lines"),
     )
     limits = Limits(
-        chosen_jobs(options.jobs),
+        # The local model's server answers one request at a time: what waits there would wait in its own time.
+        min(chosen_jobs(options.jobs), 1 if is_local(models[0]) else MOST_JOBS),
         chosen_retries(options.retries, settings),
         chosen_seconds(options.request_timeout, "--request-timeout", settings, "ORCLI_TIMEOUT"),
         None if options.max_cost is None else config.amount(options.max_cost, "--max-cost"),
         # A result that waits in memory for an earlier line's would be lost, and billed again, by kill -9.
         ordered=not options.unordered and options.results is None,
     )
-    seconds = 0.0 if options.timeout is None else config.seconds(options.timeout, "--timeout")
     log = open_log(log_name, report.secret) if log_name else None
     ids = Ids()
     results = None
@@ -124,7 +130,7 @@ def prepare(options: BatchOptions, settings: Mapping[str, Setting], report: Repo
     # Where results go to a terminal they are the progress.
     shown = results is None and os.isatty(output.STDOUT)
     progress = Progress(wanted=not (report.quiet or options.dry_run or shown), total=size_of(names))
-    return Batch(report, names, defaults, limits, seconds, ids, results, log, progress)
+    return Batch(report, names, defaults, limits, watch, ids, results, log, progress)
 
 
 def chosen_jobs(typed: str | None) -> int:
@@ -221,7 +227,7 @@ async def requests(run: Batch) -> AsyncIterator[Job | bytes]:
 def unclaimed_number(run: Batch) -> str | None:
     """Give the id of a line that names none, its number, unless that is another line's."""
     number = str(run.number)
-    return number if run.ids.see(number) and not run.ids.answered(number) else None
+    return None if run.ids.seen(number) or run.ids.answered(number) else number
 
 
 def refuse(run: Batch, custom_id: str | int | None, error: UsageError) -> bytes:
@@ -267,8 +273,10 @@ async def ask_all(run: Batch, endpoint: Endpoint) -> None:
     for number in ENDING_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, end, Signalled(number))
-    if run.seconds:
-        loop.call_later(run.began + run.seconds - time.monotonic(), end, DeadlinePassed("raise --timeout"))
+    # From here on the loop keeps the time.
+    run.watch.pause()
+    if (left := run.watch.remaining()) is not None:
+        loop.call_later(left, end, DeadlinePassed(_ADVICE))
 
     def tell() -> None:
         loop.call_soon_threadsafe(end, Signalled(signal.SIGPIPE))

@@ -13,7 +13,7 @@ from urllib.parse import urljoin, urlsplit
 from orcli import config, output
 from orcli.catalog import SORTS, Model, Wish, choose, read_models, row, table
 from orcli.config import Setting
-from orcli.errors import Incomplete, Unavailable, UsageError
+from orcli.errors import Incomplete, Unavailable, UsageError, from_api
 from orcli.local import PREFIX, installed_models
 from orcli.options import ModelsOptions
 from orcli.process import Watch, held
@@ -117,6 +117,8 @@ def read_page(client: Client, path: str) -> dict[str, Any]:
         value = load_json(body.data)
     except ValueError:
         value = None
+    if isinstance(value, dict) and value.get("error") and not isinstance(value.get("data"), list):
+        raise from_api(value["error"], retry_after=body.retry_after)
     if not (isinstance(value, dict) and isinstance(value.get("data"), list)):
         raise Unavailable("the server answered with no list of models; check API_BASE_URL or try later", transient=True)
     return value

@@ -21,8 +21,11 @@ _TOO_DEEP = "nested too deeply"
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
-def load_json(text: str | bytes) -> Any:
-    """Parse strict JSON: ValueError for NaN, Infinity, a number beyond a float, and nesting too deep to work with."""
+def load_json(text: str | bytes, around: int = 0) -> Any:
+    """Parse strict JSON: ValueError for NaN, Infinity, a number beyond a float, and nesting too deep to work with.
+
+    Nesting may be deeper by `around`, the levels that were put around what was parsed before.
+    """
     try:
         if isinstance(text, str):
             value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
@@ -33,7 +36,7 @@ def load_json(text: str | bytes) -> Any:
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
     if text.count("[") + text.count("{") > _DEEPEST:
-        _check_depth(value)
+        _check_depth(value, around)
     return value
 
 
@@ -72,10 +75,10 @@ def load_json_part(text: str, start: int, end: int) -> Any:
     return load_json(text[start:end])
 
 
-def _check_depth(value: Any) -> None:
+def _check_depth(value: Any, around: int = 0) -> None:
     """Raise ValueError for nesting that one interpreter could read and the next could not, nor any write again."""
     level = [value]
-    for _ in range(_DEEPEST):
+    for _ in range(_DEEPEST + around):
         if not level:
             return
         inner: list[Any] = []

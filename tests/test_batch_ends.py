@@ -592,3 +592,101 @@ class TestWhatCounts:
         result = process.finish()
 
         assert (ended, result.code, result.stdout, result.stderr) == (False, 0, "", "")
+
+
+CHARSETS = ["undefined", "utf-16", "idna", "rot13", "hex", "utf-8"]
+
+
+@pytest.mark.parametrize("charset", CHARSETS)
+def test_an_error_in_a_charset_that_is_none_is_an_error_on_its_line(
+    orcli: Orcli, openrouter: OpenRouter, charset: str
+) -> None:
+    body = '{"error":{"message":"größer","code":500}}'.encode()
+
+    def answer(request: Request) -> Reply:
+        bad = raw(500, body=body, content_type=f"application/json; charset={charset}")
+        return bad if prompt_of(request) == "bad" else echo(request)
+
+    openrouter.default = answer
+
+    result = orcli("batch", "-j", "1", "--retries", "0", stdin=prompts("bad", 1, 2))
+    alone = orcli("ask", "--retries", "0", "bad")
+
+    assert (result.code, result.stderr) == (9, SOME_FAILED.format(1, 3))
+    assert results(result.stdout)[0]["error"] == {"code": 500, "message": "größer"}
+    assert [text for _, text in outcomes(result.stdout)[1:]] == ["1", "2"]
+    assert (alone.code, alone.stderr) == (4, "orcli: 500: größer; try later\n")
+
+
+@pytest.mark.parametrize("option", ["--system-file pipe", "-m local/pipe.gguf"])
+def test_the_deadline_holds_from_the_beginning(orcli: Orcli, openrouter: OpenRouter, option: str) -> None:
+    for name in ("pipe", "pipe.gguf"):
+        os.mkfifo(orcli.work / name)
+    orcli.file("in", prompts(1))
+
+    result = orcli.shell(f"exec 3<>pipe 4<>pipe.gguf; orcli batch {option} --timeout 1 in", timeout=20)
+
+    assert (result.code, result.stdout) == (124, "")
+    assert result.stderr == "orcli: the deadline has passed; raise --timeout\n"
+    assert openrouter.requests == []
+
+
+@pytest.mark.parametrize("depth", [195, 196, 197, 198, 199])
+def test_an_answer_however_deep_is_read_again(orcli: Orcli, openrouter: OpenRouter, depth: int) -> None:
+    deep: Any = 5
+    for _ in range(depth):
+        deep = [deep]
+    openrouter.default = completion("x", top={"deep": deep})
+    runs = [orcli("batch", "-q", "-o", "out", stdin=prompts("a")) for _ in range(2)]
+
+    assert [run.code for run in runs] == ([0, 0] if depth < 198 else [9, 9])
+
+
+def test_a_line_that_is_no_request_takes_no_id_of_another(orcli: Orcli, openrouter: OpenRouter) -> None:
+    text = '# header\n{"custom_id":"1","body":{"messages":[{"role":"user","content":"x"}]}}\n'
+
+    result = orcli("batch", stdin=text)
+
+    assert (result.code, outcomes(result.stdout)[1]) == (9, ("1", "x"))
+    assert len(openrouter.requests) == 1
+
+
+def test_the_lines_of_a_dry_run_are_the_same_lines(orcli: Orcli, openrouter: OpenRouter) -> None:
+    orcli.file("in", '{"custom_id":7,"body":{"messages":[{"role":"user","content":"x"}]}}\n')
+
+    result = orcli.shell("orcli batch --dry-run in > again; orcli batch -o out in; orcli batch -q -o out again")
+
+    assert (result.code, result.stderr) == (0, "")
+    assert len(openrouter.requests) == 1
+
+
+def test_results_that_cannot_be_mended_are_told(orcli: Orcli, openrouter: OpenRouter) -> None:
+    line = '{"id":"batch_req_1","custom_id":"1","response":{"status_code":200},"error":null}'
+    orcli.file("out", line + " " * (1024 - len(line)))
+
+    result = orcli.shell("ulimit -f 1; orcli batch -o out", stdin=prompts("a"))
+
+    assert (result.code, result.stdout) == (1, "")
+    assert result.stderr == "orcli: cannot mend out: File too large; run it again when it can be\n"
+    assert openrouter.requests == []
+
+
+def test_a_dash_is_no_file_of_results(orcli: Orcli, openrouter: OpenRouter) -> None:
+    result = orcli("batch", "-o", "-", stdin=prompts(1))
+
+    assert (result.code, result.stdout) == (2, "")
+    assert result.stderr == "orcli: -o - is no file; leave -o out to write to stdout\n"
+    assert list(orcli.work.iterdir()) == []
+
+
+@pytest.mark.local
+def test_a_local_model_is_asked_one_line_at_a_time(orcli: Orcli) -> None:
+    lines = prompts(*(f"Write a long story about number {number}." for number in range(4)))
+    options = ("-m", "local/smollm2", "--max-tokens", "8", "-j", "4", "--log", "log")
+
+    result = orcli("batch", *options, stdin=lines, timeout=240)
+
+    assert (result.code, len(outcomes(result.stdout))) == (9, 4)
+    # Requests that wait for one another would count the same seconds more than once.
+    taken = [json.loads(line)["milliseconds"] for line in (orcli.work / "log").read_text().splitlines()]
+    assert sum(taken) <= 1000 * result.seconds

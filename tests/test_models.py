@@ -290,6 +290,8 @@ def test_an_entry_of_any_shape_is_one_line_of_five_cells_or_none(value: Any, mem
         pytest.param("NaN", None, id="not a number"),
         pytest.param("Infinity", None, id="infinite"),
         pytest.param("1e999999999", None, id="beyond all bounds"),
+        pytest.param("1e-999990", None, id="below all bounds"),
+        pytest.param("0e-999990", Decimal(0), id="nothing in many places"),
         pytest.param("free", None, id="word"),
         pytest.param(None, None, id="missing"),
         pytest.param(True, None, id="truth"),
@@ -365,3 +367,27 @@ def test_the_key_goes_to_no_other_host_whatever_the_list_says(following: str) ->
         url = next_path({"links": {"next": following}}, "https://a.example/api/v1")
 
     assert url is None or url.startswith("https://a.example/")
+
+
+@pytest.mark.parametrize(("code", "expected"), [(401, 3), (402, 3), (429, 4)])
+def test_an_error_in_place_of_a_list_counts_by_its_code(
+    orcli: Orcli, openrouter: OpenRouter, code: int, expected: int
+) -> None:
+    openrouter.reply(raw(200, body=json.dumps({"error": {"code": code, "message": "Said why"}}).encode()))
+
+    result = orcli("models", "--retries", "0")
+
+    assert (result.code, result.stdout) == (expected, "")
+    assert result.stderr.startswith(f"orcli: {code}: Said why; ")
+
+
+def test_free_is_what_takes_nothing_for_a_request_either(orcli: Orcli, openrouter: OpenRouter) -> None:
+    nothing = {"prompt": "0", "completion": "0"}
+    openrouter.models = [
+        model("a/fee", pricing={**nothing, "request": "0.05"}),
+        model("a/free", pricing={**nothing, "request": "0"}),
+    ]
+
+    result = orcli("models", "--free", "a/f")
+
+    assert (result.code, result.stdout) == (0, "a/free\t128000\t0\t0\ttext,image,file\n")
