@@ -115,27 +115,51 @@ def open_results(name: str, ids: Ids) -> ResultFile:
         descriptor = open_appending(name)
     except OSError as error:
         raise UsageError(f"cannot open {name}: {error.strerror}; check -o") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise UsageError(f"{name} is no regular file; leave -o out to write to a pipe")
+    _check_regular(descriptor, name)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise UsageError(f"{name} is in use by another run; wait for it, or give another -o") from error
-    whole = 0
-    for number, line in enumerate(_lines(descriptor), 1):
-        try:
-            custom_id, answered = read_result(line)
-        except ValueError:
-            if line.endswith(b"\n") or not (whole or begins_result(line)):
-                raise UsageError(f"{name}, line {number} is no result of a batch; give another -o") from None
-            _mend(name, partial(os.ftruncate, descriptor, whole))
-            break
-        whole += len(line)
-        if custom_id is not None:
-            ids.answer(custom_id, answered)
-        if not line.endswith(b"\n"):
-            _mend(name, partial(os.write, descriptor, b"\n"))
+    whole, ended = _note_answers(descriptor, name, ids)
+    if whole < os.fstat(descriptor).st_size:
+        _mend(name, partial(os.ftruncate, descriptor, whole))
+    if not ended:
+        _mend(name, partial(os.write, descriptor, b"\n"))
     return ResultFile(name, descriptor)
+
+
+def look_at_results(name: str, ids: Ids) -> None:
+    """Note in `ids` what a file of results answers, and leave it as it is; raises what `open_results` does."""
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise UsageError(f"cannot open {name}: {error.strerror}; check -o") from error
+    _check_regular(descriptor, name)
+    _note_answers(descriptor, name, ids)
+    os.close(descriptor)
+
+
+def _check_regular(descriptor: int, name: str) -> None:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise UsageError(f"{name} is no regular file; leave -o out to write to a pipe")
+
+
+def _note_answers(descriptor: int, name: str, ids: Ids) -> tuple[int, bool]:
+    """Note what a file answers; give the bytes of its whole lines, and whether the last of them has its end."""
+    whole, ended = 0, True
+    for number, line in enumerate(_lines(descriptor), 1):
+        if not line.isspace():
+            try:
+                custom_id, answered = read_result(line)
+            except ValueError:
+                if line.endswith(b"\n") or not (whole or begins_result(line)):
+                    raise UsageError(f"{name}, line {number} is no result of a batch; give another -o") from None
+                break
+            if custom_id is not None:
+                ids.answer(custom_id, answered)
+        whole += len(line)
+        ended = line.endswith(b"\n")
+    return whole, ended
 
 
 def _mend(name: str, work: Callable[[], object]) -> None:

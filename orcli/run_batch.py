@@ -36,7 +36,7 @@ from orcli.process import (
 from orcli.progress import Progress
 from orcli.records import Defaults, Job, custom_id_of, make_job, read_line, result_line
 from orcli.report import Log, Report, added, amounts, open_log
-from orcli.results import Ids, ResultFile, open_results
+from orcli.results import Ids, ResultFile, look_at_results, open_results
 from orcli.run import read_parameters, read_system, served
 from orcli.session import chosen_models, chosen_retries, chosen_seconds, opening, setting_text
 
@@ -123,7 +123,10 @@ def prepare(options: BatchOptions, settings: Mapping[str, Setting], report: Repo
     log = open_log(log_name, report.secret) if log_name else None
     ids = Ids()
     results = None
-    if options.results is not None and (os.path.exists(options.results) or not options.dry_run):
+    if options.results is not None and options.dry_run:
+        if os.path.exists(options.results):
+            look_at_results(options.results, ids)
+    elif options.results is not None:
         results = open_results(options.results, ids)
         if log is not None and os.path.sameopenfile(log.descriptor, results.descriptor):
             raise UsageError(f"{options.results} is both output and log; give each a file of its own")

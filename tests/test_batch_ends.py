@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -669,6 +670,42 @@ def test_results_that_cannot_be_mended_are_told(orcli: Orcli, openrouter: OpenRo
     assert (result.code, result.stdout) == (1, "")
     assert result.stderr == "orcli: cannot mend out: File too large; run it again when it can be\n"
     assert openrouter.requests == []
+
+
+def test_a_dry_run_changes_no_file_and_waits_for_none(orcli: Orcli, openrouter: OpenRouter) -> None:
+    orcli.file("in", prompts(1, 2))
+    assert orcli("batch", "-j", "1", "-o", "out", "in").code == 0
+    out = orcli.work / "out"
+    out.write_bytes(out.read_bytes()[:-20])
+    torn = out.read_bytes()
+
+    with out.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        result = orcli("batch", "--dry-run", "-o", "out", "in")
+
+    assert (result.code, result.stderr, out.read_bytes()) == (0, "", torn)
+    assert [json.loads(line)["custom_id"] for line in result.stdout.splitlines()] == ["2"]
+
+
+def test_a_dry_run_takes_no_directory_for_results(orcli: Orcli, openrouter: OpenRouter) -> None:
+    result = orcli("batch", "--dry-run", "-o", ".", stdin=prompts(1))
+
+    assert (result.code, result.stdout) == (2, "")
+    assert result.stderr == "orcli: . is no regular file; leave -o out to write to a pipe\n"
+
+
+def test_a_blank_line_among_results_is_none(orcli: Orcli, openrouter: OpenRouter) -> None:
+    orcli.file("in", prompts(1, 2))
+    assert orcli("batch", "-j", "1", "-o", "out", "in").code == 0
+    first, second = (orcli.work / "out").read_bytes().splitlines(keepends=True)
+    path = orcli.work / "out"
+    path.write_bytes(b"\n" + first + b" \n" + second + b"\n")
+    before = path.read_bytes()
+
+    result = orcli("batch", "-q", "-o", "out", "in")
+
+    assert (result.code, result.stderr, path.read_bytes()) == (0, "", before)
+    assert len(openrouter.requests) == 2
 
 
 def test_a_dash_is_no_file_of_results(orcli: Orcli, openrouter: OpenRouter) -> None:
