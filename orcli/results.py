@@ -148,15 +148,14 @@ def _note_answers(descriptor: int, name: str, ids: Ids) -> tuple[int, bool]:
     """Note what a file answers; give the bytes of its whole lines, and whether the last of them has its end."""
     whole, ended = 0, True
     for number, line in enumerate(_lines(descriptor), 1):
-        if not line.isspace():
-            try:
-                custom_id, answered = read_result(line)
-            except ValueError:
-                if line.endswith(b"\n") or not (whole or begins_result(line)):
-                    raise UsageError(f"{name}, line {number} is no result of a batch; give another -o") from None
-                break
-            if custom_id is not None:
-                ids.answer(custom_id, answered)
+        try:
+            custom_id, answered = read_result(line)
+        except ValueError:
+            if line.endswith(b"\n") or not (whole or begins_result(line)):
+                raise UsageError(f"{name}, line {number} is no result of a batch; give another -o") from None
+            break
+        if custom_id is not None:
+            ids.answer(custom_id, answered)
         whole += len(line)
         ended = line.endswith(b"\n")
     return whole, ended

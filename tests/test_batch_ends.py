@@ -694,20 +694,6 @@ def test_a_dry_run_takes_no_directory_for_results(orcli: Orcli, openrouter: Open
     assert result.stderr == "orcli: . is no regular file; leave -o out to write to a pipe\n"
 
 
-def test_a_blank_line_among_results_is_none(orcli: Orcli, openrouter: OpenRouter) -> None:
-    orcli.file("in", prompts(1, 2))
-    assert orcli("batch", "-j", "1", "-o", "out", "in").code == 0
-    first, second = (orcli.work / "out").read_bytes().splitlines(keepends=True)
-    path = orcli.work / "out"
-    path.write_bytes(b"\n" + first + b" \n" + second + b"\n")
-    before = path.read_bytes()
-
-    result = orcli("batch", "-q", "-o", "out", "in")
-
-    assert (result.code, result.stderr, path.read_bytes()) == (0, "", before)
-    assert len(openrouter.requests) == 2
-
-
 def test_a_dash_is_no_file_of_results(orcli: Orcli, openrouter: OpenRouter) -> None:
     result = orcli("batch", "-o", "-", stdin=prompts(1))
 
