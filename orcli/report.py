@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import threading
 import time
 from collections.abc import Mapping
@@ -168,6 +169,12 @@ class Log:
     descriptor: int
     secret: str = field(repr=False)
     """The key, which is taken out of what the server says of itself."""
+
+    def check_apart(self, name: str, role: str, status: os.stat_result) -> None:
+        """Raise UsageError where a file in another role, told by its status, is the log: each would spoil the other."""
+        own = os.fstat(self.descriptor)
+        if stat.S_ISREG(own.st_mode) and os.path.samestat(own, status):
+            raise UsageError(f"{name} is both {role} and log; give each a file of its own")
 
     def append(
         self, command: str, model: str, completion: Completion | None, seconds: float, exit_code: int

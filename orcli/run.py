@@ -222,8 +222,8 @@ def prepare(
     earlier: list[Message] = []
     if options.conversation is not None:
         conversation, earlier = open_conversation(options.conversation)
-        if current.log is not None and os.path.sameopenfile(current.log.descriptor, conversation.descriptor):
-            raise UsageError(f"{options.conversation} is both conversation and log; give each a file of its own")
+        if current.log is not None:
+            current.log.check_apart(options.conversation, "conversation", os.fstat(conversation.descriptor))
     if options.messages is not None:
         earlier = parse_messages(read_file(options.messages, reader), display_name(options.messages))
     turns = results(earlier, reader) if results else []

@@ -100,8 +100,7 @@ def run_batch(options: BatchOptions) -> None:
 def prepare(options: BatchOptions, settings: Mapping[str, Setting], report: Report, watch: Watch) -> Batch:
     """Check all that can be wrong before a line is read, and open the files that are written."""
     names = tuple(options.files or ("-",))
-    log_name = None if options.dry_run else options.log or setting_text(settings, "ORCLI_LOG")
-    check_input(options, names, log_name)
+    check_input(options, names)
     reader = Reader(lambda: report.say(_WAITING), lambda: None, lambda: None, report.warn)
     parameters, _ = read_parameters(options, reader)
     models = chosen_models(options.model, settings)
@@ -120,7 +119,11 @@ def prepare(options: BatchOptions, settings: Mapping[str, Setting], report: Repo
         # A result that waits in memory for an earlier line's would be lost, and billed again, by kill -9.
         ordered=not options.unordered and options.results is None,
     )
+    log_name = None if options.dry_run else options.log or setting_text(settings, "ORCLI_LOG")
     log = open_log(log_name, report.secret) if log_name else None
+    if log is not None:
+        for name in names:
+            log.check_apart(display_name(name), "input", _status(name))
     ids = Ids()
     results = None
     if options.results is not None and options.dry_run:
@@ -128,8 +131,8 @@ def prepare(options: BatchOptions, settings: Mapping[str, Setting], report: Repo
             look_at_results(options.results, ids)
     elif options.results is not None:
         results = open_results(options.results, ids)
-        if log is not None and os.path.sameopenfile(log.descriptor, results.descriptor):
-            raise UsageError(f"{options.results} is both output and log; give each a file of its own")
+        if log is not None:
+            log.check_apart(options.results, "output", os.fstat(results.descriptor))
     # Where results go to a terminal they are the progress.
     shown = results is None and os.isatty(output.STDOUT)
     progress = Progress(wanted=not (report.quiet or options.dry_run or shown), total=size_of(names))
@@ -152,8 +155,8 @@ def chosen_jobs(typed: str | None) -> int:
 _WAITING = "waiting for stdin (give a FILE or </dev/null)"
 
 
-def check_input(options: BatchOptions, names: Sequence[str], log_name: str | None) -> None:
-    """Raise UsageError for input that is not there, is read twice, or is the file of results or the log itself."""
+def check_input(options: BatchOptions, names: Sequence[str]) -> None:
+    """Raise UsageError for input that is not there, is read twice, or is the file of results itself."""
     on_stdin = [name for name in (options.system_file, options.schema) if name == "-"]
     check_stdin_readers(Given(None, tuple(names), other_readers=len(on_stdin)))
     if not options.files and os.isatty(STDIN):
@@ -166,8 +169,6 @@ def check_input(options: BatchOptions, names: Sequence[str], log_name: str | Non
         if (written := _written(options.results)) is not None and os.path.samestat(_status(name), written):
             other = "write to another file" if options.results is None else "give another -o"
             raise UsageError(f"{display_name(name)} is both input and output; {other}")
-        if log_name and (written := _written(log_name)) is not None and os.path.samestat(_status(name), written):
-            raise UsageError(f"{display_name(name)} is both input and log; give each a file of its own")
 
 
 def _status(name: str) -> os.stat_result:
