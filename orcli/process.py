@@ -6,6 +6,7 @@ Signals become exceptions derived from BaseException, so that no `except Excepti
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
@@ -159,6 +160,17 @@ def end_by(number: int) -> NoReturn:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (number,))
     os.kill(os.getpid(), number)
     os._exit(128 + number)
+
+
+def kill_at_close(descriptor: int, process: int) -> None:
+    """Have the kernel kill a process, or the group of a negative number, when the other end of a pipe closes.
+
+    So not even SIGKILL, after which no code of ours runs, leaves it behind (fcntl(2), F_SETSIG, which Linux alone has).
+    """
+    if sys.platform == "linux":
+        fcntl.fcntl(descriptor, fcntl.F_SETOWN, process)
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 class Watch:

@@ -14,11 +14,12 @@ from orcli.errors import OrcliError, UsageError, one_line
 from orcli.inputs import decode_text, gap_after
 from orcli.local import is_local
 from orcli.request import build_request, encode_request
-from orcli.schema import parse_schema
+from orcli.schema import as_schema
 from orcli.text import compact_json, encode, load_json
 from orcli.transcript import check_asked
 
 URL = "/v1/chat/completions"
+FORMAT = "response_format"
 _FIELDS = frozenset({"custom_id", "method", "url", "body"})
 _BEGINNING = b'{"id":"batch_req_'
 _FORMS = 'give {"custom_id": …, "body": {"messages": …}}, {"messages": …} or a JSON string'
@@ -44,7 +45,7 @@ class Job:
     model: str
     body: bytes
     schema: Mapping[str, Any] | None
-    """What the answer is checked against."""
+    """What the answer is checked against, not compiled yet; messages call it `FORMAT`."""
     tools: bool
     """Tool calls are an answer too."""
 
@@ -139,12 +140,12 @@ def _with_defaults(body: Mapping[str, Any], defaults: Defaults) -> dict[str, Any
 
 def _schema(request: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Give the JSON Schema that a request asks its answer to satisfy, if it does."""
-    wanted = request.get("response_format")
+    wanted = request.get(FORMAT)
     if not isinstance(wanted, Mapping) or wanted.get("type") != "json_schema":
         return None
     form = wanted.get("json_schema")
     schema = form.get("schema") if isinstance(form, Mapping) else None
-    return None if schema is None else parse_schema(schema, "response_format")
+    return None if schema is None else as_schema(schema, FORMAT)
 
 
 def result_line(

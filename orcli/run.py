@@ -30,7 +30,7 @@ from orcli.options import AskOptions, CompletionOptions, LiveOptions, StreamOpti
 from orcli.process import DeadlinePassed
 from orcli.report import Lines, Report
 from orcli.request import build_request, encode_request, parse_parameters
-from orcli.schema import check_answer, first_code_block, read_schema
+from orcli.schema import first_code_block, read_schema
 from orcli.session import Session, chosen_models, idle_seconds, session, trusted_endpoint
 from orcli.transcript import (
     Conversation,
@@ -41,6 +41,7 @@ from orcli.transcript import (
     parse_messages,
     with_system,
 )
+from orcli.validation import check_answer, check_schemas
 
 if TYPE_CHECKING:
     from orcli.client import Client
@@ -272,8 +273,12 @@ def read_parameters(options: CompletionOptions, reader: Reader) -> tuple[dict[st
 
 def _read_schema(given: str, reader: Reader) -> dict[str, Any]:
     if given.lstrip().startswith("{"):
-        return read_schema(given, "--schema")
-    return read_schema(read_text(given, reader), display_name(given))
+        name, text = "--schema", given
+    else:
+        name, text = display_name(given), read_text(given, reader)
+    schema = read_schema(text, name)
+    check_schemas([(name, schema)])
+    return schema
 
 
 def read_system(options: CompletionOptions, reader: Reader) -> str | None:
@@ -317,22 +322,23 @@ def finish(current: Session, plan: Plan, *, shown: bool = False, added: Sequence
     """Check a whole answer's form, print it if it is not shown yet, and carry the conversation on.
 
     `added` are the messages that followed the plan's own turns, if more than the answer. Raises Mismatch, after the
-    answer is printed, where it has not the form that was asked for.
+    answer is printed, where it has not the form that was asked for; so too the deadline, if it passes meanwhile.
     """
     completion = current.completion
     assert completion is not None
-    text, mismatch = completion.text, None
+    text = completion.text
+    failure: Mismatch | DeadlinePassed | None = None
     try:
         if current.options.extract:
             text = first_code_block(text)
         if plan.schema is not None and not completion.message.get("tool_calls"):
             check_answer(text, plan.schema)
-    except Mismatch as error:
-        mismatch = error
+    except (Mismatch, DeadlinePassed) as error:
+        failure = error
     if not shown:
         print_completion(current, text)
-    if mismatch is not None:
-        raise mismatch
+    if failure is not None:
+        raise failure
     if plan.conversation is not None:
         plan.conversation.append([*plan.turns, *(added or [assistant_turn(completion.message)])])
 

@@ -34,11 +34,13 @@ from orcli.process import (
     when_reader_gone,
 )
 from orcli.progress import Progress
-from orcli.records import Defaults, Job, custom_id_of, make_job, read_line, result_line
+from orcli.records import FORMAT, Defaults, Job, custom_id_of, make_job, read_line, result_line
 from orcli.report import Log, Report, added, amounts, open_log
 from orcli.results import Ids, ResultFile, look_at_results, open_results
 from orcli.run import read_parameters, read_system, served
 from orcli.session import chosen_models, chosen_retries, chosen_seconds, opening, setting_text
+from orcli.text import compact_json
+from orcli.validation import check_schemas_async
 
 DEFAULT_JOBS = 8
 MOST_JOBS = 1000
@@ -70,6 +72,8 @@ class Batch:
     failed: int = 0
     skipped: int = 0
     """Lines that were answered before."""
+    compiled: str = ""
+    """The schema that was compiled last."""
     spent: dict[str, float] = field(default_factory=dict)
 
 
@@ -222,10 +226,20 @@ async def requests(run: Batch) -> AsyncIterator[Job | bytes]:
             run.skipped += 1
         else:
             try:
-                job: Job | bytes = make_job(value, run.number, custom_id, run.defaults)
+                job = make_job(value, run.number, custom_id, run.defaults)
+                await check_schema(run, job.schema)
             except UsageError as error:
-                job = refuse(run, custom_id, error)
-            yield job
+                yield refuse(run, custom_id, error)
+            else:
+                yield job
+
+
+async def check_schema(run: Batch, schema: Mapping[str, Any] | None) -> None:
+    """Raise UsageError for a line's schema that is none; most often it is that of the line before."""
+    text = "" if schema is None else compact_json(schema)
+    if schema is not None and text != run.compiled:
+        await check_schemas_async([(FORMAT, schema)])
+        run.compiled = text
 
 
 def unclaimed_number(run: Batch) -> str | None:

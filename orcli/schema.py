@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orcli.errors import Mismatch, UsageError
@@ -13,16 +13,16 @@ _KEYWORDS = frozenset({"properties", "items", "$ref", "anyOf", "allOf", "oneOf",
 
 
 def read_schema(text: str, name: str) -> dict[str, Any]:
-    """Read a JSON Schema from its text; UsageError says what is wrong with it."""
+    """Read a JSON Schema from its text; UsageError where it cannot be one."""
     try:
         schema = load_json(text)
     except ValueError as error:
         raise UsageError(f"{name} is not JSON: {error}; give a JSON Schema object") from None
-    return parse_schema(schema, name)
+    return as_schema(schema, name)
 
 
-def parse_schema(schema: object, name: str) -> dict[str, Any]:
-    """Compile a JSON Schema once to be sure that it is one; UsageError says what is wrong with it."""
+def as_schema(schema: object, name: str) -> dict[str, Any]:
+    """Take a JSON value for a JSON Schema, not compiled yet; UsageError where it cannot be one."""
     if not isinstance(schema, dict):
         raise UsageError(f"{name} is no JSON Schema: it must be an object")
     wrapped = schema.get("json_schema", schema)
@@ -30,18 +30,61 @@ def parse_schema(schema: object, name: str) -> dict[str, Any]:
         raise UsageError(
             f"{name} is what goes around a JSON Schema, which would allow anything; give its `schema` alone"
         )
-    _validator(schema, name)
     return schema
 
 
-def _validator(schema: Mapping[str, Any], name: str) -> Any:
-    # Imported here: only a request with a schema pays for the validator. It imports decimal by itself at its first use
-    # and panics where a signal ends that, so decimal comes first.
+_LIMITS = (f"{end}{what}" for end in ("min", "max") for what in ("imum", "Length", "Items", "Properties", "Contains"))
+_PLAIN = frozenset(
+    {"type", "enum", "const", "required", "dependentRequired", "format", "multipleOf"}
+    | {"exclusiveMinimum", "exclusiveMaximum", *_LIMITS}
+    | {"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "$schema", "$comment"}
+)
+"""Keywords of JSON Schema (2020-12 and before) that hold no schema, and whose check takes no longer than a look."""
+_INSIDE = frozenset(
+    {"items", "prefixItems", "additionalItems", "contains", "additionalProperties", "propertyNames"}
+    | {"anyOf", "allOf", "oneOf", "not", "if", "then", "else"}
+    | {"properties", "dependentSchemas", "$defs", "definitions"}
+)
+_BY_NAME = frozenset({"properties", "dependentSchemas", "$defs", "definitions"})
+
+
+def looks_once(schema: Mapping[str, Any]) -> bool:
+    """Tell a schema of which each part is held against each part of a value no more than once, so that none takes long.
+
+    It has no references, no patterns, and nothing whose check repeats another's.
+    """
+    parts: list[Any] = [schema]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, list):
+            parts += part
+        elif isinstance(part, dict):
+            if not part.keys() <= _PLAIN | _INSIDE:
+                return False
+            for key in part.keys() & _INSIDE:
+                inner = part[key]
+                parts += inner.values() if key in _BY_NAME and isinstance(inner, dict) else [inner]
+    return True
+
+
+def load_validator() -> None:
+    """Import what validates: only a request with a schema pays for it.
+
+    It imports decimal by itself at its first use and panics where a signal ends that, so decimal comes first.
+    """
     import decimal
 
     import jsonschema_rs
 
-    del decimal
+    del decimal, jsonschema_rs
+
+
+def compiled(schema: Mapping[str, Any], name: str) -> Any:
+    """Compile a JSON Schema; UsageError says what is wrong with it.
+
+    Time and memory may be exponential in its size: `unevaluatedProperties` under `$ref` is looked through each way.
+    """
+    import jsonschema_rs
 
     try:
         return jsonschema_rs.validator_for(dict(schema), offline=True)
@@ -52,26 +95,32 @@ def _validator(schema: Mapping[str, Any], name: str) -> Any:
         raise UsageError(f"{name} is no JSON Schema: {message}{place}; mend it") from None
 
 
-def check_answer(text: str, schema: Mapping[str, Any]) -> None:
-    """Raise Mismatch, naming the first fault and its place, when an answer does not satisfy a schema."""
+def satisfies(value: object, schema: Mapping[str, Any]) -> bool:
+    """Tell whether a JSON value satisfies a schema; how long that may take, `looks_once` tells."""
     try:
-        value = load_json(text)
-    except ValueError as error:
-        raise Mismatch(f"the answer is not JSON: {error}; try again, or another model") from None
-    if (fault := first_fault(value, schema)) is not None:
-        raise Mismatch(f"the answer does not satisfy --schema: {fault}; try again, or another model")
-
-
-def first_fault(value: object, schema: Mapping[str, Any]) -> str | None:
-    """Name the first fault of a JSON value and its place; None when it satisfies the schema."""
-    try:
-        fault = next(_validator(schema, "the schema").iter_errors(value), None)
+        return bool(compiled(schema, "the schema").is_valid(value))
     except UnicodeEncodeError:
-        return "it holds half a surrogate pair, which is no text"
-    if fault is None:
-        return None
-    path = "/".join(str(step) for step in fault.instance_path)
-    return f"{fault.message} at {path}" if path else str(fault.message)
+        return False
+
+
+def faults(value: object, schema: Mapping[str, Any]) -> Iterator[str]:
+    """Yield an empty text once a JSON value is known not to satisfy the schema, then the first fault and its place.
+
+    Each may be exponential, the second far sooner: the fault of an `anyOf` holds those of all its branches.
+    """
+    import jsonschema_rs
+
+    validator = compiled(schema, "the schema")
+    try:
+        if validator.is_valid(value):
+            return
+        yield ""
+        validator.validate(value)
+    except UnicodeEncodeError:
+        yield "it holds half a surrogate pair, which is no text"
+    except jsonschema_rs.ValidationError as fault:
+        path = "/".join(str(step) for step in fault.instance_path)
+        yield f"{fault.message} at {path}" if path else str(fault.message)
 
 
 _FENCE = re.compile(r"^([ \t]*)(`{3,}(?=[^`\n]*$)|~{3,})[^\n]*$")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import codecs
-import fcntl
 import os
 import re
 import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,9 +16,10 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from orcli.errors import UsageError, one_line
-from orcli.process import held
-from orcli.schema import first_fault, parse_schema
+from orcli.process import held, kill_at_close
+from orcli.schema import as_schema
 from orcli.text import load_json
+from orcli.validation import check_schemas, first_fault
 
 OUTPUT_LIMIT = 1_000_000
 """Bytes of a tool's output that go to the model."""
@@ -72,6 +71,9 @@ def load_tools(paths: Sequence[str], commands: Sequence[str]) -> list[Tool]:
     idle = [name for name, tool in tools.items() if tool.command is None]
     if idle and len(idle) < len(tools):
         raise UsageError(f"no command for {', '.join(idle)}; give --exec NAME=COMMAND for all functions or for none")
+    check_schemas(
+        [(_parameters_of(tool.source, tool.name), tool.parameters) for tool in tools.values() if tool.parameters]
+    )
     return [*tools.values(), *others]
 
 
@@ -138,8 +140,12 @@ def _tool(entry: object, source: str) -> Tool:
     assert isinstance(function, dict)
     parameters = function.get("parameters")
     if parameters is not None:
-        parse_schema(parameters, f"{source}: the parameters of {name}")
+        as_schema(parameters, _parameters_of(source, name))
     return Tool({"type": "function", **entry}, source, name)
+
+
+def _parameters_of(source: str, name: str) -> str:
+    return f"{source}: the parameters of {name}"
 
 
 def _parse_exec(assignment: str) -> tuple[str, tuple[str, ...]]:
@@ -319,8 +325,7 @@ class _Sink:
 def _start(command: Sequence[str], environment: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], int]:
     """Start a command in a process group that the kernel kills when the descriptor given with it closes.
 
-    So not even SIGKILL, after which no code of ours runs, leaves a command behind. It inherits the other end of a pipe,
-    whose signal is set here (fcntl(2), F_SETSIG, which Linux alone has).
+    It inherits the other end of a pipe.
     """
     inherited, tie = os.pipe()
     try:
@@ -333,10 +338,7 @@ def _start(command: Sequence[str], environment: Mapping[str, str]) -> tuple[subp
             start_new_session=True,
             pass_fds=(inherited,),
         )
-        if sys.platform == "linux":
-            fcntl.fcntl(inherited, fcntl.F_SETOWN, -process.pid)
-            fcntl.fcntl(inherited, fcntl.F_SETSIG, signal.SIGKILL)
-            fcntl.fcntl(inherited, fcntl.F_SETFL, fcntl.fcntl(inherited, fcntl.F_GETFL) | os.O_ASYNC)
+        kill_at_close(inherited, -process.pid)
     except BaseException:
         os.close(tie)
         raise

@@ -107,11 +107,12 @@ def media(data: bytes) -> None:
 
 def schema(data: bytes) -> None:
     """Read a JSON Schema and check values against it."""
-    from orcli.schema import first_fault, read_schema
+    from orcli.schema import compiled, faults, read_schema
 
     read = read_schema(data.decode("utf-8", "replace"), "--schema")
+    compiled(read, "--schema")
     for value in (None, {"a": "b"}, ["a", 1]):
-        first_fault(value, read)
+        list(faults(value, read))
 
 
 def code_block(data: bytes) -> None:

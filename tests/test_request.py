@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from orcli.config import number, whole
 from orcli.errors import Mismatch, UsageError
 from orcli.request import encode_request, parse_parameters
-from orcli.schema import check_answer, first_code_block, read_schema
+from orcli.schema import first_code_block, read_schema
 from orcli.text import load_json
+from orcli.validation import check_answer, check_schemas
 from tests.command import Argument, Changes, Orcli
 from tests.openrouter import Object, OpenRouter, completion, stream, text_stream
 
@@ -780,6 +781,7 @@ def test_any_object_is_a_schema_or_a_usage_error(schema: Object) -> None:
     text = json.dumps(schema)
     try:
         read = read_schema(text, "--schema")
+        check_schemas([("--schema", read)])
     except UsageError:
         return
     assert read == schema

@@ -17,7 +17,7 @@ from orcli.pace import Pace
 from orcli.patterns.ask import whole_answer
 from orcli.records import Job
 from orcli.retry import LONGEST_WAIT, backoff
-from orcli.schema import check_answer
+from orcli.validation import check_answer_async
 
 _WINDOW = 16
 """Results for each request at once that may wait for an earlier line's."""
@@ -199,7 +199,7 @@ class _Run:
         self._pace.speed_up()
         if job.schema is not None and not completion.message.get("tool_calls"):
             try:
-                check_answer(completion.text, job.schema)
+                await check_answer_async(completion.text, job.schema)
             except OrcliError as error:
                 error.completion = completion
                 raise

@@ -152,8 +152,8 @@ DETAILS = {
     "--messages": "An array of messages, an object with `messages`, or one message a line. A PROMPT is appended as the "
     "next turn.",
     "--param": "As in `-p reasoning.effort=low -p provider.sort=price`. What is no JSON is a string.",
-    "--schema": "JSON stands here where it begins with a brace. An answer that does not fit is printed all the same, "
-    "with exit status 7.",
+    "--schema": "JSON stands here where it begins with a brace. An answer that does not fit, or takes too long to "
+    "check, is printed all the same, with exit status 7.",
     "--extract": "Without one, the whole answer is printed, with exit status 7.",
     "--json": "Whatever the exit status, standard output is JSON: what the API sent, or an object with `error`.",
     "--dry-run": "Needs no key.",
