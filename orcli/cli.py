@@ -84,21 +84,10 @@ def _run_command(arguments: list[str]) -> None:
 def _conclude(error: BaseException | None) -> int:
     """Say in one line on stderr what went wrong, and give the exit code; a signal has no line."""
     from orcli import output, process
-    from orcli.errors import OrcliError, exhaustion
+    from orcli.errors import as_failure
 
-    if isinstance(error, OrcliError):
-        output.report(error.message)
-    elif isinstance(error, process.DeadlinePassed):
+    if isinstance(error, process.DeadlinePassed):
         output.report(f"the deadline has passed; {error.advice}")
     elif error is not None and not isinstance(error, process.Signalled):
-        lack = exhaustion(error)
-        output.report(f"{lack}; see ulimit -a" if lack else f"internal error: {_place(error)}; please report it")
+        output.report(as_failure(error).message)
     return process.exit_code_of(error)
-
-
-def _place(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
-    return f"{type(error).__name__}: {error}{where}"

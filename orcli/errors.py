@@ -368,6 +368,19 @@ def exhaustion(error: BaseException) -> str | None:
     return str(error) if isinstance(error, RuntimeError) and str(error) == "can't start new thread" else None
 
 
+def as_failure(error: BaseException) -> OrcliError:
+    """Give an exception that nobody foresaw as a failure that says so, and where; a failure is given as it is."""
+    if isinstance(error, OrcliError):
+        return error
+    if lack := exhaustion(error):
+        return Failed(f"{lack}; see ulimit -a")
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
+    return Failed(f"internal error: {type(error).__name__}: {error}{where}; please report it")
+
+
 WORDS = 480
 """Characters that another's words may take of a line, so that what to do has its place after them."""
 

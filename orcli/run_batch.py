@@ -17,7 +17,7 @@ from typing import Any
 from orcli import config, output
 from orcli.answer import Completion
 from orcli.config import Endpoint, Setting
-from orcli.errors import OrcliError, SomeFailed, UsageError
+from orcli.errors import OrcliError, SomeFailed, UsageError, as_failure
 from orcli.inputs import STDIN, Given, Reader, argument_text, check_stdin_readers, display_name
 from orcli.lines import read_lines
 from orcli.local import is_local
@@ -215,8 +215,8 @@ async def requests(run: Batch) -> AsyncIterator[Job | bytes]:
                 raise UsageError("the line is longer than 64 MiB; split it")
             value = read_line(line, run.defaults)
             custom_id = custom_id_of(value, run.number)
-        except UsageError as error:
-            yield refuse(run, unclaimed_number(run), error)
+        except Exception as error:  # noqa: BLE001  a line that nobody foresaw spares the others
+            yield refuse(run, unclaimed_number(run), as_failure(error))
             continue
         if not run.ids.see(custom_id):
             # Without an id: its error must not stand in the place of the other line's answer.
@@ -228,8 +228,8 @@ async def requests(run: Batch) -> AsyncIterator[Job | bytes]:
             try:
                 job = make_job(value, run.number, custom_id, run.defaults)
                 await check_schema(run, job.schema)
-            except UsageError as error:
-                yield refuse(run, custom_id, error)
+            except Exception as error:  # noqa: BLE001  the same
+                yield refuse(run, custom_id, as_failure(error))
             else:
                 yield job
 
@@ -248,9 +248,10 @@ def unclaimed_number(run: Batch) -> str | None:
     return None if run.ids.seen(number) or run.ids.answered(number) else number
 
 
-def refuse(run: Batch, custom_id: str | int | None, error: UsageError) -> bytes:
+def refuse(run: Batch, custom_id: str | int | None, error: OrcliError) -> bytes:
     """Give the result of a line that asks nothing."""
     error.message = f"line {run.number}: {error.message}"
+    run.report.hide(error)
     count(run, None, error)
     return result_line(run.number, custom_id, None, error)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from orcli import config, output
 from orcli.answer import Completion
 from orcli.config import Endpoint, Setting
-from orcli.errors import AccountError, ExitCode, Failed, OrcliError, UsageError
+from orcli.errors import AccountError, ExitCode, Failed, OrcliError, UsageError, as_failure
 from orcli.local import is_model_file
 from orcli.options import LiveOptions, RequestOptions, RunOptions
 from orcli.process import Signalled, Watch, exit_code_of, release
@@ -145,8 +145,8 @@ def write_error_object(error: BaseException) -> None:
     code = ExitCode(exit_code_of(error))
     if isinstance(error, Failed) or code is ExitCode.READER_GONE:
         return
-    if isinstance(error, OrcliError):
-        value = error.as_json()
+    if isinstance(error, Exception):
+        value = as_failure(error).as_json()
     else:
         value = {"error": {"code": code.name.lower(), "message": f"ended by {code.name.lower()}"}}
     if not isinstance(error, OrcliError) and not output.writable():

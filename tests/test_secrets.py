@@ -248,8 +248,9 @@ def test_an_internal_error_shows_neither_the_key_nor_a_traceback(orcli: Orcli, m
 
     assert result.code == 1
     place = orcli.work / "broken" / "jsonschema_rs.py"
-    assert result.stderr == f"orcli: internal error: RuntimeError: no [redacted] at {place}:2; please report it\n"
-    assert result.stdout == ('{"error":{"code":"failed","message":"ended by failed"}}\n' if more else "")
+    words = f"internal error: RuntimeError: no [redacted] at {place}:2; please report it"
+    assert result.stderr == f"orcli: {words}\n"
+    assert result.stdout == (f'{{"error":{{"code":"failed","message":"{words}"}}}}\n' if more else "")
 
 
 def test_no_value_that_a_debugger_prints_shows_the_key() -> None:

@@ -377,6 +377,80 @@ def test_the_schema_that_takes_long_is_named() -> None:
     assert raised.value.message == f"b takes more than {BOUNDS} to compile; simplify it"
 
 
+# What nobody foresaw.
+
+
+@pytest.fixture
+def broken(orcli: Orcli) -> Path:
+    """Put a validator in the real one's place that fails over some values."""
+    path = orcli.file(
+        "broken/jsonschema_rs.py",
+        """
+class ValidationError(ValueError): pass
+class ReferencingError(ValueError): pass
+class validator_for:
+    def __init__(self, schema, offline):
+        if "bad" in schema:
+            raise RuntimeError("unforeseen")
+    def is_valid(self, value):
+        if value == "bad":
+            raise RuntimeError("unforeseen")
+        return True
+""",
+    )
+    orcli.env["PYTHONPATH"] = str(path.parent)
+    return path
+
+
+@pytest.mark.parametrize("schema", ['{"type": "string"}', '{"$ref": "#"}'], ids=["in the process", "in another"])
+def test_a_fault_of_ours_befalls_one_line_of_a_batch_and_keeps_its_answer(
+    orcli: Orcli, openrouter: OpenRouter, broken: Path, schema: str
+) -> None:
+    openrouter.default = echo
+
+    result = orcli("batch", "--schema", schema, stdin='"good"\n"bad"\n"good too"\n')
+
+    results = [json.loads(line) for line in result.stdout.splitlines()]
+    texts = [line["response"]["body"]["choices"][0]["message"]["content"] for line in results]
+    assert texts == ['"good"', '"bad"', '"good too"']
+    first, second, third = (line["error"] for line in results)
+    assert (first, second["code"], third) == (None, "failed", None)
+    assert second["message"].startswith("internal error: RuntimeError: ")
+    assert "unforeseen" in second["message"]
+    assert (result.code, result.stderr) == (9, "orcli: 1 of 3 lines failed; their results say why; run it again\n")
+
+
+def test_a_fault_of_ours_over_one_line_s_request_spares_the_others(
+    orcli: Orcli, openrouter: OpenRouter, broken: Path
+) -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"bad": 1}}}
+    bad = {"messages": LONG_LINE["messages"], "response_format": form}
+
+    result = orcli("batch", stdin=f'"good"\n{json.dumps(bad)}\n"good too"\n')
+
+    results = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["response"] is not None for line in results] == [True, False, True]
+    assert results[1]["error"]["code"] == "failed"
+    assert results[1]["error"]["message"].startswith(
+        "line 2: internal error: RuntimeError: RuntimeError: unforeseen at"
+    )
+    assert result.code == 9
+
+
+def test_a_fault_of_ours_that_befalls_all_lines_ends_the_batch(
+    orcli: Orcli, openrouter: OpenRouter, broken: Path
+) -> None:
+    openrouter.default = echo
+
+    result = orcli("batch", "-j", "1", "--schema", "{}", stdin='"bad"\n' * 200)
+
+    assert len(result.stdout.splitlines()) == len(openrouter.requests) == 50
+    assert result.code == 1
+    assert result.stderr == (
+        f"orcli: internal error: RuntimeError: unforeseen at {broken}:10, 50 lines in a row; please report it\n"
+    )
+
+
 def test_a_schema_that_is_compiled_names_its_fault_once() -> None:
     with pytest.raises(UsageError, match=r"^x is no JSON Schema: "):
         compiled({"type": "no type"}, "x")

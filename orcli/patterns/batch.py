@@ -12,7 +12,7 @@ from typing import Any
 
 from orcli.answer import Completion
 from orcli.client import AsyncClient
-from orcli.errors import AccountError, OrcliError, TimedOut, ToolsError, Unavailable
+from orcli.errors import AccountError, Failed, OrcliError, TimedOut, ToolsError, Unavailable, as_failure
 from orcli.pace import Pace
 from orcli.patterns.ask import whole_answer
 from orcli.records import Job
@@ -145,8 +145,9 @@ class _Run:
             completion = await self._ask(job)
             if completion is None:
                 return None
-        except OrcliError as failure:
-            completion, error = failure.completion, failure
+        except Exception as raised:  # noqa: BLE001  what nobody foresaw befalls one line and spares the others
+            error = as_failure(raised)
+            completion = error.completion
         self._judge(completion, error)
         return self._conclude(job, completion, error, time.monotonic() - began)
 
@@ -200,9 +201,10 @@ class _Run:
         if job.schema is not None and not completion.message.get("tool_calls"):
             try:
                 await check_answer_async(completion.text, job.schema)
-            except OrcliError as error:
+            except Exception as raised:  # noqa: BLE001  the answer is there, and paid for
+                error = as_failure(raised)
                 error.completion = completion
-                raise
+                raise error from None
         return completion
 
     def _judge(self, completion: Completion | None, error: OrcliError | None) -> None:
@@ -211,10 +213,10 @@ class _Run:
             self._cost += completion.cost
         if isinstance(error, AccountError) and error.status != 403:
             self._stop(error)
-        self._failures = self._failures + 1 if isinstance(error, Unavailable) else 0
+        self._failures = self._failures + 1 if isinstance(error, (Unavailable, Failed)) else 0
         if error is not None and self._failures >= max(_FAILURES_IN_A_ROW, 4 * self._limits.jobs):
             what, _, advice = error.message.rpartition("; ")
-            self._stop(Unavailable(f"{what}, {self._failures} lines in a row; {advice}", error=error.error))
+            self._stop(type(error)(f"{what}, {self._failures} lines in a row; {advice}", error=error.error))
         limit = self._limits.cost
         if limit is not None and self._cost >= limit and not (self._read_all and self._started == self._begun):
             self._stop(ToolsError(f"the cost limit of ${limit:g} is reached; raise --max-cost, or run it again"))
