@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from orcli import config, output
 from orcli.answer import Completion
 from orcli.config import Endpoint, Setting
-from orcli.errors import Mismatch, OrcliError, UsageError
+from orcli.errors import OrcliError, UsageError
 from orcli.inputs import (
     Given,
     Reader,
@@ -322,18 +322,18 @@ def finish(current: Session, plan: Plan, *, shown: bool = False, added: Sequence
     """Check a whole answer's form, print it if it is not shown yet, and carry the conversation on.
 
     `added` are the messages that followed the plan's own turns, if more than the answer. Raises Mismatch, after the
-    answer is printed, where it has not the form that was asked for; so too the deadline, if it passes meanwhile.
+    answer is printed, where it has not the form that was asked for; so too whatever else keeps it from being checked.
     """
     completion = current.completion
     assert completion is not None
     text = completion.text
-    failure: Mismatch | DeadlinePassed | None = None
+    failure: Exception | DeadlinePassed | None = None
     try:
         if current.options.extract:
             text = first_code_block(text)
         if plan.schema is not None and not completion.message.get("tool_calls"):
             check_answer(text, plan.schema)
-    except (Mismatch, DeadlinePassed) as error:
+    except (Exception, DeadlinePassed) as error:  # noqa: BLE001  raised below: the answer is there, and paid for
         failure = error
     if not shown:
         print_completion(current, text)

@@ -420,6 +420,20 @@ def test_a_fault_of_ours_befalls_one_line_of_a_batch_and_keeps_its_answer(
     assert (result.code, result.stderr) == (9, "orcli: 1 of 3 lines failed; their results say why; run it again\n")
 
 
+@pytest.mark.parametrize("command", ["ask", "stream", "ask --json"])
+def test_a_fault_of_ours_over_an_answer_does_not_keep_it(
+    orcli: Orcli, openrouter: OpenRouter, broken: Path, command: str
+) -> None:
+    reply = stream(*text_stream('"bad"')) if command == "stream" else completion('"bad"')
+    openrouter.reply(reply)
+
+    result = orcli(*command.split(), "--schema", '{"type": "string"}', "hi")
+
+    fault = f"internal error: RuntimeError: unforeseen at {broken}:10; please report it"
+    assert (result.code, result.stderr) == (1, f"orcli: {fault}\n")
+    assert result.stdout_bytes == (reply.body + b"\n" if "--json" in command else b'"bad"\n')
+
+
 def test_a_fault_of_ours_over_one_line_s_request_spares_the_others(
     orcli: Orcli, openrouter: OpenRouter, broken: Path
 ) -> None:
