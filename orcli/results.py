@@ -118,8 +118,10 @@ def open_results(name: str, ids: Ids) -> ResultFile:
     _check_regular(descriptor, name)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         raise UsageError(f"{name} is in use by another run; wait for it, or give another -o") from error
+    except OSError as error:
+        raise UsageError(f"cannot lock {name}: {error.strerror}; give another -o, on another file system") from error
     whole, ended = _note_answers(descriptor, name, ids)
     if whole < os.fstat(descriptor).st_size:
         _mend(name, partial(os.ftruncate, descriptor, whole))

@@ -194,17 +194,18 @@ class Conversation:
         A missing last newline is mended. Where another file stands in its place by now, as after an editor, that one is
         appended to. Raises Failed, and leaves the file as it was, when it cannot be written.
         """
-        fcntl.flock(self.descriptor, fcntl.LOCK_EX)
-        if not has_name(self.descriptor, self.name):
-            fcntl.flock(self.descriptor, fcntl.LOCK_UN)
-            self._another().append(messages)
-            return
         try:
-            append(self.descriptor, self._lines(messages))
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX)
+            named = has_name(self.descriptor, self.name)
+            if named:
+                append(self.descriptor, self._lines(messages))
         except OSError as error:
             raise Failed(f"cannot append to {self.name}: {error.strerror}; the answer is not in it") from error
         finally:
-            fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+            with suppress(OSError):
+                fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+        if not named:
+            self._another().append(messages)
 
     def _lines(self, messages: Sequence[Message]) -> memoryview:
         size = os.fstat(self.descriptor).st_size
@@ -240,7 +241,10 @@ def open_conversation(name: str, *, make: bool = True) -> tuple[Conversation, li
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         raise UsageError(f"{name} is no regular file; a conversation is kept in one")
     give_back_large_blocks(os.fstat(descriptor).st_size)
-    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    except OSError as error:
+        raise UsageError(f"cannot lock {name}: {error.strerror}; keep it on another file system") from error
     with open(descriptor, "rb", closefd=False) as file:
         messages = parse_lines(file.read(), name)
     fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -324,3 +324,57 @@ def test_a_file_that_may_grow_no_further_loses_no_line(orcli: Orcli, openrouter:
     assert all(line.endswith(b"}\n") for line in lines)
     assert (again.code, again.stderr) == (0, "")
     assert len((orcli.work / "out").read_bytes().splitlines()) == 50
+
+
+NO_LOCKS = """
+import errno, fcntl, os
+
+def flock(descriptor, how, before=fcntl.flock):
+    if os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")) != "kept" or how & fcntl.LOCK_UN:
+        return before(descriptor, how)
+    if how & KINDS:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+fcntl.flock = flock
+"""
+"""A file system without locks, for the kinds of lock that are put in the place of KINDS."""
+
+
+@pytest.mark.parametrize(
+    ("command", "kinds", "code", "stdout", "stderr"),
+    [
+        pytest.param(
+            "ask -c kept hi",
+            "fcntl.LOCK_SH",
+            2,
+            "",
+            "cannot lock kept: No locks available; keep it on another file system",
+            id="conversation",
+        ),
+        pytest.param(
+            "ask -c kept hi",
+            "fcntl.LOCK_EX",
+            1,
+            "Hello.\n",
+            "cannot append to kept: No locks available; the answer is not in it",
+            id="conversation, at its end",
+        ),
+        pytest.param(
+            "batch --lines hi -o kept",
+            "fcntl.LOCK_EX",
+            2,
+            "",
+            "cannot lock kept: No locks available; give another -o, on another file system",
+            id="results",
+        ),
+    ],
+)
+def test_a_file_system_without_locks_is_told_of(
+    orcli: Orcli, openrouter: OpenRouter, command: str, kinds: str, code: int, stdout: str, stderr: str
+) -> None:
+    openrouter.default = HELLO
+    path = orcli.file("startup/sitecustomize.py", NO_LOCKS.replace("KINDS", kinds))
+
+    result = orcli(*command.split(), stdin="a line\n", env={"PYTHONPATH": str(path.parent)})
+
+    assert (result.code, result.stdout, result.stderr) == (code, stdout, f"orcli: {stderr}\n")
