@@ -7,7 +7,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -159,6 +159,19 @@ def amounts(spent: Mapping[str, float]) -> list[str]:
     if "cost" in spent:
         parts.append(f"${spent['cost']:.8f}".rstrip("0").rstrip("."))
     return parts
+
+
+def uncounted(report: Report) -> Callable[[Completion], None]:
+    """Give what warns of the first answer that says no cost: a limit of the cost does not count it."""
+    told = False
+
+    def look(completion: Completion) -> None:
+        nonlocal told
+        if not told and "cost" not in completion.spent:
+            told = True
+            report.warn("an answer says no cost, so --max-cost does not count it")
+
+    return look
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from orcli.process import (
 )
 from orcli.progress import Progress
 from orcli.records import FORMAT, Defaults, Job, custom_id_of, make_job, read_line, result_line
-from orcli.report import Log, Report, added, amounts, open_log
+from orcli.report import Log, Report, added, amounts, open_log, uncounted
 from orcli.results import Ids, ResultFile, look_at_results, open_results
 from orcli.run import read_parameters, read_system, served
 from orcli.session import chosen_models, chosen_retries, chosen_seconds, opening, setting_text
@@ -312,9 +312,13 @@ async def ask_all(run: Batch, endpoint: Endpoint) -> None:
     async def write(lines: Sequence[bytes]) -> None:
         await loop.run_in_executor(writer, write_each, lines)
 
+    count_cost = uncounted(run.report) if run.limits.cost is not None else None
+
     def conclude(job: Job, completion: Completion | None, error: OrcliError | None, seconds: float) -> bytes:
         run.report.hide(error)
         count(run, completion, error)
+        if count_cost is not None and completion is not None:
+            count_cost(completion)
         if run.log is not None:
             fault = run.log.append("batch", job.model, completion, seconds, exit_code_of(error))
             if fault:

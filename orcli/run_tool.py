@@ -16,6 +16,7 @@ from orcli.local import check_tools
 from orcli.options import ToolOptions
 from orcli.patterns.tool import Call, Conversation, Limits, answered, converse, pending_calls
 from orcli.process import DeadlinePassed, Signalled, release
+from orcli.report import uncounted
 from orcli.request import encode_request
 from orcli.run import as_stream, ask_once, connected, finish, prepare, print_completion, print_stream
 from orcli.session import Session, live_seconds, session
@@ -51,6 +52,7 @@ def run_tool(options: ToolOptions) -> None:
             DEFAULT_ROUNDS if options.max_rounds is None else config.whole(options.max_rounds, "--max-rounds"),
             None if options.max_cost is None else config.amount(options.max_cost, "--max-cost"),
         )
+        count_cost = uncounted(current.report) if limits.cost is not None else None
         idle = live_seconds(current, options)
         plan = prepare(
             current, _given(options), results=lambda earlier, reader: _results(options, earlier, reader, by_hand)
@@ -78,6 +80,8 @@ def run_tool(options: ToolOptions) -> None:
                     else:
                         print_stream(current, client, body(messages, rounds), idle, keep=True, chunks=False, tools=True)
                     assert current.completion is not None
+                    if count_cost is not None:
+                        count_cost(current.completion)
                     return current.completion
 
                 converse(conversation, complete, _executor(current, toolbox), limits)

@@ -418,6 +418,25 @@ def test_a_cost_that_is_reached_starts_no_more(orcli: Orcli, openrouter: OpenRou
     assert (enough.code, enough.stderr, len(enough.stdout.splitlines())) == (0, "", 2)
 
 
+@pytest.mark.parametrize(
+    ("options", "stderr"),
+    [
+        (["--max-cost", "1"], "orcli: warning: an answer says no cost, so --max-cost does not count it\n"),
+        (["--max-cost", "1", "-q"], ""),
+        ([], ""),
+    ],
+    ids=["limit", "quiet", "no limit"],
+)
+def test_answers_that_say_no_cost_are_told_of_once(
+    orcli: Orcli, openrouter: OpenRouter, options: list[str], stderr: str
+) -> None:
+    openrouter.default = completion("a", usage={"prompt_tokens": 1})
+
+    result = orcli("batch", *options, stdin='"a"\n' * 5)
+
+    assert (result.code, result.stderr, len(result.stdout.splitlines())) == (0, stderr, 5)
+
+
 @pytest.mark.parametrize("how", [["--request-timeout", "0.4"], []], ids=["option", "variable"])
 def test_a_request_that_takes_too_long_is_an_error_on_its_line(
     orcli: Orcli, openrouter: OpenRouter, how: list[str]

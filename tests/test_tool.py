@@ -1256,6 +1256,15 @@ class TestLimits:
         message = "the model still calls tools after 0 rounds; raise --max-rounds"
         assert (result.code, result.stdout, result.stderr) == (8, "Let me see.\n", f"orcli: {message}\n")
 
+    def test_answers_that_say_no_cost_are_told_of_once(self, f: Orcli, openrouter: OpenRouter) -> None:
+        asking: dict[str, Any] = {"finish_reason": "tool_calls", "message": {"tool_calls": [call_f("a")]}}
+        openrouter.reply(*[completion(None, usage=None, **asking)] * 2, completion("Done.", usage=None))
+
+        result = f("tool", *EXEC_F, "f=cat", "hi", "--max-cost", "1")
+
+        warning = "orcli: warning: an answer says no cost, so --max-cost does not count it\n"
+        assert (result.code, result.stdout, result.stderr) == (0, "Done.\n", warning)
+
     def test_cost_ends_with_8_before_the_next_call(self, f: Orcli, openrouter: OpenRouter) -> None:
         openrouter.reply(calls(call_f("a")), calls(call_f("b")))
 
