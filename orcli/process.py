@@ -162,6 +162,14 @@ def end_by(number: int) -> NoReturn:
     os._exit(128 + number)
 
 
+def signal_name(number: int) -> str:
+    """Give a signal's name, or its number where it has none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 def kill_at_close(descriptor: int, process: int) -> None:
     """Have the kernel kill a process, or the group of a negative number, when the other end of a pipe closes.
 

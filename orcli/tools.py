@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from orcli.errors import UsageError, one_line
-from orcli.process import held, kill_at_close
+from orcli.process import held, kill_at_close, signal_name
 from orcli.schema import as_schema
 from orcli.text import load_json
 from orcli.validation import check_schemas, first_fault
@@ -277,18 +277,11 @@ class Runner:
             text = f"{result.text()}\n[cut: the tool printed more than {OUTPUT_LIMIT} bytes]"
             return Outcome(text, None, "output cut", seconds, said)
         if code < 0:
-            name = _signal_name(-code)
+            name = signal_name(-code)
             return failed(f"the tool was killed by {name}", name, seconds, said)
         if code:
             return failed(f"the tool failed with exit status {code}", f"exit {code}", seconds, said, result.text())
         return Outcome(result.text(), None, "exit 0", seconds, said)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 class _Sink:
