@@ -21,10 +21,11 @@ from urllib.parse import SplitResult, urlsplit
 
 from orcli import __version__
 from orcli.config import DEFAULT_BASE_URL, Endpoint, is_host
-from orcli.errors import AccountError, OrcliError, Unavailable, from_api, one_line
+from orcli.errors import AccountError, Incomplete, OrcliError, Unavailable, from_api, one_line
 from orcli.lazy import lazy_packages
 from orcli.preconnect import Preconnection, use
 from orcli.process import interruptible
+from orcli.sse import MOST_BYTES, TOO_LONG
 from orcli.text import load_json
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
 
 CONNECT_SECONDS = 15.0
+_MOST_OF_ERROR = 1 << 18
+"""Bytes of the body of an error that are read, as they come: a thousand times as many where they are compressed."""
 REFERER = "https://pypi.org/project/orcli/"
 
 
@@ -71,13 +74,14 @@ class Response:
 
     def read(self) -> Body:
         """Read the whole body, or as much as comes."""
-        blocks: list[bytes] = []
-        broken: OrcliError | None = None
+        came = _Gathered()
         try:
-            blocks.extend(self.blocks())
+            for block in self.blocks():
+                if not came.add(block):
+                    break
         except OrcliError as error:
-            broken = error
-        return Body(b"".join(blocks), broken, self.retry_after)
+            came.broken = error
+        return came.whole(self.retry_after)
 
     def close(self) -> None:
         """Hang up at once, so that the provider stops generating."""
@@ -134,16 +138,38 @@ class AsyncClient:
             response = cast("httpx2.Response", await self.openai.post("/chat/completions", **request))
         except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
             raise _failure(error, self.endpoint) from error
-        blocks: list[bytes] = []
-        broken: OrcliError | None = None
+        came = _Gathered()
         try:
             async for block in response.aiter_bytes():
-                blocks.append(block)
+                if not came.add(block):
+                    break
         except (httpx2.HTTPError, httpx2.StreamError, OSError) as error:
-            broken = _broken(error)
+            came.broken = _broken(error)
         finally:
             await response.aclose()
-        return Body(b"".join(blocks), broken, _retry_after(response.headers))
+        return came.whole(_retry_after(response.headers))
+
+
+class _Gathered:
+    """What came of a body so far, and why it broke off."""
+
+    def __init__(self) -> None:
+        self._blocks: list[bytes] = []
+        self._size = 0
+        self.broken: OrcliError | None = None
+
+    def add(self, block: bytes) -> bool:
+        """Take in a block; False, and nothing is kept, where there is more than anybody asked for."""
+        self._blocks.append(block)
+        self._size += len(block)
+        if self._size <= MOST_BYTES:
+            return True
+        self._blocks.clear()
+        self.broken = Incomplete(TOO_LONG)
+        return False
+
+    def whole(self, retry_after: float | None) -> Body:
+        return Body(b"".join(self._blocks), self.broken, retry_after)
 
 
 def _request(endpoint: Endpoint, stream_cls: Any, body: bytes | None = None) -> dict[str, Any]:
@@ -350,13 +376,50 @@ _STAINLESS = ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Versi
 def _look_over(response: httpx2.Response, endpoint: Endpoint) -> None:
     """Look at a response before anything else does.
 
-    Raises AccountError for a redirect: httpx2 2.14 fails at one to no address. A charset that is none for text, such as
-    Python's `undefined`, or that fails at bytes, is read as UTF-8, else whoever reads the text of an error would fail.
+    Raises AccountError for a redirect: httpx2 2.14 fails at one to no address. Of an error no more is read than it may
+    say. A charset that is none for text, such as Python's `undefined`, or that fails at bytes, is read as UTF-8, else
+    whoever reads the text of an error would fail.
     """
     if response.has_redirect_location:
         raise _redirected(response, endpoint)
+    if response.is_error:
+        response.stream = _beginning(response.stream)
     if response.encoding is None or codecs.lookup(response.encoding).name not in _CHARSETS:
         response.encoding = "utf-8"
+
+
+def _beginning(stream: Any) -> Any:
+    """Give the beginning of a response's stream, which holds all that an error says."""
+    import httpx2
+
+    class Beginning(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+        def __init__(self) -> None:
+            self.left = _MOST_OF_ERROR
+
+        def take(self, block: bytes) -> bytes:
+            taken = block[: self.left]
+            self.left -= len(taken)
+            return taken
+
+        def __iter__(self) -> Iterator[bytes]:
+            for block in stream:
+                yield self.take(block)
+                if not self.left:
+                    return
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            async for block in stream:
+                yield self.take(block)
+                if not self.left:
+                    return
+
+        def close(self) -> None:
+            stream.close()
+
+        async def aclose(self) -> None:
+            await stream.aclose()
+
+    return Beginning()
 
 
 def _redirected(response: httpx2.Response, endpoint: Endpoint) -> AccountError:

@@ -8,17 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from orcli.errors import Incomplete
+
+MOST_BYTES = 1 << 27
+"""Of one event, as of a whole body. A picture in an answer takes tens of millions."""
+TOO_LONG = f"more than {MOST_BYTES >> 20} MiB came, which is no answer; try another model"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def events(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
     """Yield each event's name (empty without one) and data, whatever the borders of the blocks; comments are none.
 
-    Linear in the length of a line. Lines end in LF, CRLF or CR.
+    Linear in the length of a line. Lines end in LF, CRLF or CR. Raises Incomplete for an event without end.
     """
     data: list[bytes] = []
     name = b""
+    size = 0
     for line in _lines(blocks):
+        size = size + len(line) if line else 0
+        if size > MOST_BYTES:
+            raise Incomplete(TOO_LONG)
         if line.startswith(b"data:"):
             data.append(line[6:] if line[5:6] == b" " else line[5:])
         elif not line:
@@ -37,6 +46,7 @@ def events(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
 def _lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield lines without their ends; the last one also when it has none."""
     unfinished: list[bytes] = []
+    size = 0
     after_return = False
     for block in _without_mark(blocks):
         if after_return and block.startswith(b"\n"):
@@ -46,10 +56,14 @@ def _lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
             block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         lines = block.split(b"\n")
         unfinished.append(lines[0])
+        size += len(lines[0])
+        if size > MOST_BYTES:
+            raise Incomplete(TOO_LONG)
         if len(lines) > 1:
             yield b"".join(unfinished)
             yield from lines[1:-1]
             unfinished = [lines[-1]]
+            size = len(lines[-1])
     if any(unfinished):
         yield b"".join(unfinished)
 

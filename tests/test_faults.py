@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import ssl
 import subprocess
@@ -15,9 +16,12 @@ from tests.openrouter import (
     CLOSE,
     RESET,
     OpenRouter,
+    Part,
     Pause,
     Reply,
+    chunk,
     completion,
+    raw,
     self_signed,
     stream,
     text_stream,
@@ -115,6 +119,74 @@ def test_a_stream_that_ends_anywhere_is_incomplete(
     assert (result.code == 5) == bool(result.stdout)
     assert result.stderr.startswith("orcli: ")
     assert result.stderr.count("\n") == 1
+
+
+BLANKS = b" " * (1 << 20)
+TOO_LONG = "more than 128 MiB came, which is no answer; try another model"
+NO_WORDS = "404: no message; check the model id and what it supports (orcli models)"
+ERROR = f'{{"error":{{"code":"incomplete","message":"{TOO_LONG}"}}}}\n'
+
+
+def endless(beginning: bytes = b"", status: int = 200) -> Reply:
+    """Answer without end, compressed to a thousandth."""
+    return raw(status).with_(parts=(beginning, itertools.repeat(BLANKS)), framing="chunked", gzip=True)
+
+
+def endless_stream(*events: Part) -> Reply:
+    """Answer with a stream without end, compressed as well."""
+    return stream(*events, done=False).with_(gzip=True)
+
+
+@pytest.mark.parametrize(
+    ("command", "reply", "code", "stdout", "stderr"),
+    [
+        pytest.param("ask hi", endless(), 5, "", TOO_LONG, id="a body"),
+        pytest.param("ask --json hi", endless(b"{"), 5, ERROR, TOO_LONG, id="a body under --json"),
+        pytest.param("stream hi", endless(), 5, "", TOO_LONG, id="a body in place of a stream"),
+        pytest.param(
+            "stream hi", endless_stream(b"data: ", itertools.repeat(BLANKS)), 4, "", TOO_LONG, id="a line of a stream"
+        ),
+        pytest.param(
+            "stream hi",
+            endless_stream(chunk("Hel"), b"data: ", itertools.repeat(BLANKS)),
+            5,
+            "Hel\n",
+            f"the answer broke off: {TOO_LONG}",
+            id="a line after others",
+        ),
+        pytest.param(
+            "stream hi",
+            endless_stream(itertools.repeat(b"data: " + BLANKS + b"\n")),
+            4,
+            "",
+            TOO_LONG,
+            id="an event of lines without end",
+        ),
+        pytest.param("models --retries 0", endless(b"["), 4, "", TOO_LONG, id="a list of models"),
+        pytest.param(
+            "ask --retries 0 hi", endless(b"no ", status=500), 4, "", "500: no; try later", id="the words of an error"
+        ),
+        pytest.param("models --retries 0", endless(status=404), 2, "", NO_WORDS, id="an error without words"),
+    ],
+)
+def test_what_comes_without_end_is_not_taken_in(
+    orcli: Orcli, openrouter: OpenRouter, command: str, reply: Reply, code: int, stdout: str, stderr: str
+) -> None:
+    openrouter.reply(reply)
+
+    result = orcli.shell(f"ulimit -v 2000000; orcli {command}")
+
+    assert (result.code, result.stdout, result.stderr) == (code, stdout, f"orcli: {stderr}\n")
+
+
+def test_an_answer_without_end_befalls_one_line_of_a_batch(orcli: Orcli, openrouter: OpenRouter) -> None:
+    openrouter.reply(endless(), HELLO)
+
+    result = orcli.shell("ulimit -v 2000000; orcli batch -j 1", stdin='"a"\n"b"\n')
+
+    errors = [json.loads(line)["error"] for line in result.stdout.splitlines()]
+    assert errors == [{"code": "incomplete", "message": TOO_LONG}, None]
+    assert result.code == 9
 
 
 def certificate(directory: Path, address: str, days: int) -> tuple[ssl.SSLContext, Path]:
