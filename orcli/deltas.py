@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orcli.answer import Completion, Outcome, content_text, finish_reason_of, has_calls, has_media
+from orcli.errors import Incomplete
+from orcli.sse import MOST_BYTES, TOO_LONG
 from orcli.text import compact_json, load_json
 
 _HEAD = ("id", "object", "created", "model", "provider", "system_fingerprint")
@@ -30,6 +32,7 @@ class Accumulator:
         self.error: object = None
         self.finish_reason: str | None = None
         self.usage: Mapping[str, Any] = {}
+        self._kept = 0
         self._native: object = None
         self._head: dict[str, Any] = {}
         self._text: list[str] = []
@@ -43,7 +46,10 @@ class Accumulator:
         self._has_media = False
 
     def add(self, chunk: Mapping[str, Any]) -> tuple[str, str]:
-        """Take a chunk in and give its text and its reasoning, of the first choice."""
+        """Take a chunk in and give its text and its reasoning, of the first choice.
+
+        Raises Incomplete where more is kept than an answer can be.
+        """
         self.began = True
         if "provider" not in self._head:
             self._head = {**{key: chunk[key] for key in _HEAD if key in chunk}, **self._head}
@@ -82,6 +88,10 @@ class Accumulator:
                 self._reasoning.append(reasoning)
         if not delta.keys() <= _PLAIN:
             self._add_rest(delta)
+        if self.keep:
+            self._kept += len(text) + len(reasoning)
+            if self._kept > MOST_BYTES:
+                raise Incomplete(TOO_LONG)
         return text, reasoning
 
     def _add_rest(self, delta: Mapping[str, Any]) -> None:
@@ -95,6 +105,7 @@ class Accumulator:
             self._has_calls = True
         if not self.keep:
             return
+        self._kept += len(compact_json(delta))
         for key in _LISTS:
             items = delta.get(key)
             if isinstance(items, list):

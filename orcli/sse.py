@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from orcli.errors import Incomplete
 
 MOST_BYTES = 1 << 27
-"""Of one event, as of a whole body. A picture in an answer takes tens of millions."""
+"""Of a body, of one event, of what is kept of a stream. A picture in an answer takes tens of millions."""
 TOO_LONG = f"more than {MOST_BYTES >> 20} MiB came, which is no answer; try another model"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

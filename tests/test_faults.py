@@ -15,6 +15,7 @@ from tests.command import Orcli
 from tests.openrouter import (
     CLOSE,
     RESET,
+    Object,
     OpenRouter,
     Part,
     Pause,
@@ -123,6 +124,7 @@ def test_a_stream_that_ends_anywhere_is_incomplete(
 
 BLANKS = b" " * (1 << 20)
 TOO_LONG = "more than 128 MiB came, which is no answer; try another model"
+PICTURE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{'A' * (1 << 20)}"}}
 NO_WORDS = "404: no message; check the model id and what it supports (orcli models)"
 ERROR = f'{{"error":{{"code":"incomplete","message":"{TOO_LONG}"}}}}\n'
 
@@ -177,6 +179,25 @@ def test_what_comes_without_end_is_not_taken_in(
     result = orcli.shell(f"ulimit -v 2000000; orcli {command}")
 
     assert (result.code, result.stdout, result.stderr) == (code, stdout, f"orcli: {stderr}\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "event", "written"),
+    [
+        pytest.param("-c talk", chunk("x" * (1 << 20)), 128 * (1 << 20) + 1, id="text"),
+        pytest.param("--schema {}", chunk(delta={"reasoning": "x" * (1 << 20)}), 0, id="reasoning"),
+        pytest.param("-x", chunk(delta={"images": [PICTURE]}), 0, id="pictures"),
+    ],
+)
+def test_a_stream_that_is_kept_has_an_end(
+    orcli: Orcli, openrouter: OpenRouter, options: str, event: Object, written: int
+) -> None:
+    openrouter.reply(endless_stream(itertools.repeat(event)))
+
+    result = orcli.shell(f"ulimit -v 2000000; orcli stream {options} hi | wc -c")
+
+    assert (result.code, result.stdout) == (4 if options == "--schema {}" else 5, f"{written}\n")
+    assert result.stderr.endswith(f"{TOO_LONG}\n")
 
 
 def test_an_answer_without_end_befalls_one_line_of_a_batch(orcli: Orcli, openrouter: OpenRouter) -> None:
