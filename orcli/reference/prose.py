@@ -165,6 +165,8 @@ DETAILS = {
     "--tools": "In a directory, each `NAME.json` stands beside an executable `NAME` or `NAME.sh`, which runs it.",
     "--confirm": "Without a terminal, every call is denied.",
     "--save": "Never over a file that exists.",
+    "--jobs": "A local model is asked one request at a time all the same.",
+    "--max-cost": "As far as the answers tell theirs; a warning says where one does not.",
 }
 """What a man page says of an option beyond its help, wherever it occurs."""
 
