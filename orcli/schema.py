@@ -35,11 +35,14 @@ def as_schema(schema: object, name: str) -> dict[str, Any]:
 
 _LIMITS = (f"{end}{what}" for end in ("min", "max") for what in ("imum", "Length", "Items", "Properties", "Contains"))
 _PLAIN = frozenset(
-    {"type", "enum", "const", "required", "dependentRequired", "format", "multipleOf"}
+    {"type", "enum", "const", "required", "dependentRequired", "format"}
     | {"exclusiveMinimum", "exclusiveMaximum", *_LIMITS}
     | {"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "$schema", "$comment"}
 )
-"""Keywords of JSON Schema (2020-12 and before) that hold no schema, and whose check takes no longer than a look."""
+"""Keywords of JSON Schema (2020-12 and before) that hold no schema, and whose check takes no longer than a look.
+
+`multipleOf` is none: between numbers of hundreds of digits it takes 30 µs.
+"""
 _INSIDE = frozenset(
     {"items", "prefixItems", "additionalItems", "contains", "additionalProperties", "propertyNames"}
     | {"anyOf", "allOf", "oneOf", "not", "if", "then", "else"}
@@ -49,9 +52,9 @@ _BY_NAME = frozenset({"properties", "dependentSchemas", "$defs", "definitions"})
 
 
 def looks_once(schema: Mapping[str, Any]) -> bool:
-    """Tell a schema of which each part is held against each part of a value no more than once, so that none takes long.
+    """Tell a schema of which each part is held against each part of a value no more than once, and at a glance.
 
-    It has no references, no patterns, and nothing whose check repeats another's.
+    It has no references, no patterns, no fractions, and nothing whose check repeats another's.
     """
     parts: list[Any] = [schema]
     while parts:

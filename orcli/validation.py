@@ -9,10 +9,12 @@ from typing import Any
 from orcli.contained import BOUNDS, Outcome, Say, Work, contained, contained_async
 from orcli.errors import Mismatch, UsageError
 from orcli.schema import compiled, faults, load_validator, looks_once, satisfies
-from orcli.text import load_json
+from orcli.text import compact_json, load_json
 
 Named = tuple[str, Mapping[str, Any]]
 """What messages call a schema, and the schema."""
+_AT_ONCE = 10**9
+"""Characters of a schema times those of a value, which take no more than some tenths of a second."""
 
 
 def check_schemas(schemas: Sequence[Named]) -> None:
@@ -70,7 +72,11 @@ def _json(text: str) -> Any:
 def _surely_satisfies(value: object, schema: Mapping[str, Any]) -> bool:
     """Look without a process of its own where that cannot take long; False tells nothing yet."""
     load_validator()
-    return looks_once(schema) and satisfies(value, schema)
+    return (
+        looks_once(schema)
+        and len(compact_json(schema)) * len(compact_json(value)) <= _AT_ONCE
+        and satisfies(value, schema)
+    )
 
 
 def _judge_answer(outcome: Outcome) -> None:

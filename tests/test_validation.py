@@ -324,6 +324,7 @@ def test_what_gives_up_a_wait_in_a_loop_ends_the_process() -> None:
         ({"$ref": "#"}, False),
         ({"properties": {"a": {"$dynamicRef": "#a"}}}, False),
         ({"items": {"pattern": "a"}}, False),
+        ({"multipleOf": 0.01}, False),
         ({"items": [{}, {"uniqueItems": True}]}, False),
         ({"$defs": {"a": {"unevaluatedProperties": False}}}, False),
         ({"properties": [{"$ref": "#"}]}, False),
@@ -363,6 +364,12 @@ def test_both_ways_of_looking_see_the_same(schema: Any, value: object) -> None:
     fault = first_fault(value, schema)
 
     assert (fault is None) == satisfies(value, schema) == (list(faults(value, schema)) == [])
+
+
+def test_a_long_value_is_not_held_against_a_long_schema_without_a_bound() -> None:
+    schema = {"items": {"enum": [[number] for number in range(20_000)]}}
+
+    assert first_fault([[19_999]] * 20_000, schema) == f"to check it takes more than {BOUNDS}"
 
 
 def test_the_first_schema_that_is_none_is_named() -> None:
