@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 15.0
 _MOST_OF_ERROR = 1 << 18
-"""Bytes of the body of an error that are read, as they come: a thousand times as many where they are compressed."""
+_MOST_COMPRESSED = 1 << 14
+"""Bytes of the body of an error that are read, as they come; compressed they can become a thousand times as many."""
 REFERER = "https://pypi.org/project/orcli/"
 
 
@@ -383,18 +384,19 @@ def _look_over(response: httpx2.Response, endpoint: Endpoint) -> None:
     if response.has_redirect_location:
         raise _redirected(response, endpoint)
     if response.is_error:
-        response.stream = _beginning(response.stream)
+        most = _MOST_COMPRESSED if "content-encoding" in response.headers else _MOST_OF_ERROR
+        response.stream = _beginning(response.stream, most)
     if response.encoding is None or codecs.lookup(response.encoding).name not in _CHARSETS:
         response.encoding = "utf-8"
 
 
-def _beginning(stream: Any) -> Any:
+def _beginning(stream: Any, most: int) -> Any:
     """Give the beginning of a response's stream, which holds all that an error says."""
     import httpx2
 
     class Beginning(httpx2.SyncByteStream, httpx2.AsyncByteStream):
         def __init__(self) -> None:
-            self.left = _MOST_OF_ERROR
+            self.left = most
 
         def take(self, block: bytes) -> bytes:
             taken = block[: self.left]

@@ -304,6 +304,8 @@ def reports_error(value: object) -> bool:
 
 
 _DEEPEST = 50
+_MOST_CHARACTERS = 1 << 16
+"""Of the strings of an error, which are looked through for secrets: a hostile million takes half a second."""
 _CUT = r"(?:[*•]{2,}|\.{3,}|…)"
 """What stands in a key for that of it which is not shown."""
 _SECRETS = (
@@ -331,17 +333,29 @@ def redact(text: str) -> str:
     return text
 
 
-def redact_values(value: Any, depth: int = 0) -> Any:
-    """Copy a JSON value with every string in it redacted and every `user_id` left out; what is nested deep is cut."""
-    if isinstance(value, str):
-        return redact(value)
-    if depth > _DEEPEST and isinstance(value, (Mapping, list)):
-        return "[nested too deeply]"
-    if isinstance(value, Mapping):
-        return {key: redact_values(item, depth + 1) for key, item in value.items() if key != "user_id"}
-    if isinstance(value, list):
-        return [redact_values(item, depth + 1) for item in value]
-    return value
+def redact_values(value: Any) -> Any:
+    """Copy a JSON value with every string in it redacted and every `user_id` left out.
+
+    What is nested deep is cut, and what comes after more characters than an error has to say.
+    """
+    left = _MOST_CHARACTERS
+
+    def copy(value: Any, depth: int) -> Any:
+        nonlocal left
+        left -= 1
+        if isinstance(value, str):
+            shown = redact(value[: max(left, 0)]) + ("…" if len(value) > left else "")
+            left -= len(value)
+            return shown
+        if depth > _DEEPEST and isinstance(value, (Mapping, list)):
+            return "[nested too deeply]"
+        if isinstance(value, Mapping):
+            return {key: copy(item, depth + 1) for key, item in value.items() if key != "user_id" and left > 0}
+        if isinstance(value, list):
+            return [copy(item, depth + 1) for item in value if left > 0]
+        return value
+
+    return copy(value, 0)
 
 
 def without(value: Any, secret: str) -> Any:

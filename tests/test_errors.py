@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orcli.answer import outcome_of, parse_completion, verdict
-from orcli.errors import ExitCode, OrcliError, from_api, is_control, one_line, redact, reports_error
+from orcli.errors import ExitCode, OrcliError, from_api, is_control, one_line, redact, redact_values, reports_error
 from tests.command import Changes, Orcli
 from tests.openrouter import (
     CLOSE,
@@ -1196,3 +1196,20 @@ def test_a_stream_where_a_completion_should_be_is_no_answer(orcli: Orcli, openro
     assert result.stderr.startswith("orcli: the server answered 200 with no completion but data: {")
     assert result.stderr.endswith("; check API_BASE_URL or try later\n")
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "length"),
+    [
+        pytest.param({"message": "x" * 1_000_000, "metadata": {"raw": "y"}}, 66_000, id="a long text"),
+        pytest.param({"a": ["x" * 999] * 10_000, "b": 1}, 67_000, id="many texts"),
+        pytest.param({"a": list(range(100_000))}, 500_000, id="many numbers"),
+        pytest.param({"message": "short", "metadata": {"raw": ["y"] * 100}}, 600, id="what errors say"),
+    ],
+)
+def test_no_more_of_an_error_is_kept_than_one_has_to_say(value: dict[str, Any], length: int) -> None:
+    copy = redact_values(value)
+
+    assert len(json.dumps(copy, ensure_ascii=False)) < length
+    assert next(iter(copy)) == next(iter(value))
+    assert (copy == value) == (length == 600)

@@ -22,6 +22,8 @@ from tests.openrouter import (
     Reply,
     chunk,
     completion,
+    error,
+    error_in_200,
     raw,
     self_signed,
     stream,
@@ -179,6 +181,27 @@ def test_what_comes_without_end_is_not_taken_in(
     result = orcli.shell(f"ulimit -v 2000000; orcli {command}")
 
     assert (result.code, result.stdout, result.stderr) == (code, stdout, f"orcli: {stderr}\n")
+
+
+@pytest.mark.parametrize("command", ["ask hi", "batch"])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(error(400, "sk-" * 40_000_000), id="plain"),
+        pytest.param(error(400, "y" * 250_000_000).with_(gzip=True), id="compressed"),
+        pytest.param(error_in_200(400, "sk-" * 40_000_000), id="inside a 200"),
+        pytest.param(error_in_200(400, metadata={"raw": ["sk-" * 999] * 40_000}), id="inside a 200, in many pieces"),
+    ],
+)
+def test_an_error_of_many_words_is_one_line_at_once(
+    orcli: Orcli, openrouter: OpenRouter, command: str, reply: Reply
+) -> None:
+    openrouter.reply(reply)
+
+    result = orcli.shell(f"ulimit -v 2000000; orcli {command} --timeout 20", stdin='"hi"\n')
+
+    assert result.code == (9 if command == "batch" else 2)
+    assert (len(result.stderr) < 700, len(result.stdout) < 100_000) == (True, True)
 
 
 @pytest.mark.parametrize(
