@@ -17,7 +17,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import BinaryIO, NoReturn
 
-from orcli.process import ENDING_SIGNALS, held, kill_at_close
+from orcli.process import ENDING_SIGNALS, held, kill_at_close, signal_name
 
 SECONDS = 5
 """Of processor time."""
@@ -29,6 +29,9 @@ Say = Callable[[str], None]
 Work = Callable[[Say], None]
 """Says what comes of it, each text at once."""
 _BLOCK = 1 << 16
+_NO_MEMORY = 3
+_BEYOND = (_NO_MEMORY, -signal.SIGXCPU, -signal.SIGKILL, -signal.SIGABRT, -signal.SIGSEGV)
+"""How a process ends that goes beyond the bounds; native code aborts without memory, and faults without a stack."""
 
 
 @dataclass(frozen=True)
@@ -42,17 +45,19 @@ class Outcome:
 def contained(work: Work) -> Outcome:
     """Do work in a process of its own and wait for it; what ends the wait ends the process too.
 
-    Raises what `os.fork` raises, and RuntimeError where the work raises anything.
+    Raises OSError where there are no means, as `os.fork` does, and RuntimeError where the work raises anything else.
     """
     with held():
         child = _Child(work)
     try:
         while child.read():
             pass
-    finally:
+    except BaseException:
         with held():
-            child.end()
-    return child.outcome()
+            child.kill()
+        raise
+    with held():
+        return child.outcome()
 
 
 async def contained_async(work: Work) -> Outcome:
@@ -67,12 +72,14 @@ async def contained_async(work: Work) -> Outcome:
         if not child.read() and not finished.done():
             finished.set_result(None)
 
+    loop.add_reader(child.pipe, on_ready)
     try:
-        loop.add_reader(child.pipe, on_ready)
         await finished
-    finally:
+    except BaseException:
         loop.remove_reader(child.pipe)
-        child.end()
+        child.kill()
+        raise
+    loop.remove_reader(child.pipe)
     return child.outcome()
 
 
@@ -89,6 +96,8 @@ class _Child:
                 warnings.simplefilter("ignore", DeprecationWarning)
                 self._identity = os.fork()
             if self._identity == 0:
+                os.close(self.pipe)
+                os.close(self._tie)
                 _work_and_exit(work, inner, tied)
             failed.pop_all()
 
@@ -98,21 +107,34 @@ class _Child:
         self._data += block
         return bool(block)
 
-    def end(self) -> None:
-        """Let nothing be left of the child."""
-        os.close(self.pipe)
-        os.close(self._tie)
+    def kill(self) -> None:
+        """Let nothing be left of the child, whatever it is at."""
         with suppress(ProcessLookupError):
             os.kill(self._identity, signal.SIGKILL)
-        with suppress(ChildProcessError):
-            os.waitpid(self._identity, 0)
+        self._forget()
 
     def outcome(self) -> Outcome:
+        """Give what came of it, once there is no more to read; raises what `contained` does."""
+        code = self._forget()
         said = [json.loads(line) for line in self._data.split(b"\n")[:-1]]
         if said and isinstance(said[-1], dict):
-            raise RuntimeError(said[-1]["failure"])
-        ended = bool(said) and said[-1] is None
-        return Outcome(said[:-1] if ended else said, ended)
+            number, words = said[-1]["errno"], said[-1]["failure"]
+            raise RuntimeError(words) if number is None else OSError(number, os.strerror(number))
+        if said and said[-1] is None:
+            return Outcome(said[:-1], True)
+        if code not in _BEYOND:
+            raise RuntimeError(f"a check ended with {signal_name(-code) if code < 0 else code}")
+        return Outcome(said, False)
+
+    def _forget(self) -> int:
+        """Let go of the child and give its exit code, negative where a signal ended it."""
+        os.close(self.pipe)
+        os.close(self._tie)
+        try:
+            return os.waitstatus_to_exitcode(os.waitpid(self._identity, 0)[1])
+        except ChildProcessError:
+            # SIGCHLD was inherited as ignored.
+            return -signal.SIGKILL
 
 
 def _pipe(reads: ExitStack, writes: ExitStack) -> tuple[int, int]:
@@ -125,20 +147,22 @@ def _pipe(reads: ExitStack, writes: ExitStack) -> tuple[int, int]:
 
 def _work_and_exit(work: Work, pipe: int, tied: int) -> NoReturn:
     """Do the work in the child, which ends with the parent, and has two pipes and no more of what the parent has."""
+    code = 0
     try:
-        _let_go({pipe, tied})
-        kill_at_close(tied, os.getpid())
-        _bound()
         with open(pipe, "wb", closefd=False) as stream:
             try:
+                _let_go({pipe, tied})
+                kill_at_close(tied, os.getpid())
+                _bound()
                 work(lambda text: _write(stream, text))
                 _write(stream, None)
             except MemoryError:
-                pass
+                code = _NO_MEMORY
             except BaseException as error:  # noqa: BLE001  it is the parent that reports it
-                _write(stream, {"failure": f"{type(error).__name__}: {error}"})
+                number = error.errno if isinstance(error, OSError) else None
+                _write(stream, {"failure": f"{type(error).__name__}: {error}", "errno": number})
     finally:
-        os._exit(0)
+        os._exit(code)
 
 
 def _write(stream: BinaryIO, value: object) -> None:
@@ -165,6 +189,7 @@ def _let_go(kept: Set[int]) -> None:
 
 def _bound() -> None:
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGXCPU,))
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_CPU, SECONDS)
     # Where there is no /proc, the processor time alone is a bound.

@@ -97,6 +97,8 @@ def catch_signals() -> None:
     for number in ENDING_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _raise_signalled)
+    # A parent that blocked it would take the deadline with it.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGALRM,))
     # The beat: without it a signal that came just before a call began to block would wait for that call.
     signal.signal(signal.SIGALRM, lambda *_: None)
     signal.setitimer(signal.ITIMER_REAL, _REPEAT_SECONDS, _REPEAT_SECONDS)

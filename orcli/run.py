@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from orcli import config, output
-from orcli.answer import Completion
+from orcli.answer import Completion, has_calls
 from orcli.config import Endpoint, Setting
 from orcli.errors import OrcliError, UsageError
 from orcli.inputs import (
@@ -27,7 +27,7 @@ from orcli.inputs import (
 )
 from orcli.local import is_local, serve
 from orcli.options import AskOptions, CompletionOptions, LiveOptions, StreamOptions
-from orcli.process import DeadlinePassed
+from orcli.process import DeadlinePassed, release
 from orcli.report import Lines, Report
 from orcli.request import build_request, encode_request, parse_parameters
 from orcli.schema import first_code_block, read_schema
@@ -327,15 +327,17 @@ def finish(current: Session, plan: Plan, *, shown: bool = False, added: Sequence
     completion = current.completion
     assert completion is not None
     text = completion.text
-    failure: Exception | DeadlinePassed | None = None
+    failure: BaseException | None = None
     try:
         if current.options.extract:
             text = first_code_block(text)
-        if plan.schema is not None and not completion.message.get("tool_calls"):
+        if plan.schema is not None and not has_calls(completion.message.get("tool_calls")):
             check_answer(text, plan.schema)
-    except (Exception, DeadlinePassed) as error:  # noqa: BLE001  raised below: the answer is there, and paid for
+    except BaseException as error:  # noqa: BLE001  raised below: the answer is there, and paid for
         failure = error
-    if not shown:
+        if not isinstance(error, Exception):
+            release()
+    if not shown and (failure is None or isinstance(failure, Exception) or output.writable()):
         print_completion(current, text)
     if failure is not None:
         raise failure

@@ -35,6 +35,10 @@ def load_json(text: str | bytes, around: int = 0) -> Any:
             value = _DECODER.decode(text)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
+    except ValueError as error:
+        if "set_int_max_str_digits" in str(error):
+            raise ValueError("a number of too many digits") from None
+        raise
     if text.count("[") + text.count("{") > _DEEPEST:
         _check_depth(value, around)
     return value

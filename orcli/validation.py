@@ -13,7 +13,7 @@ from orcli.text import compact_json, load_json
 
 Named = tuple[str, Mapping[str, Any]]
 """What messages call a schema, and the schema."""
-_AT_ONCE = 10**9
+_AT_ONCE = 10**8
 """Characters of a schema times those of a value, which take no more than some tenths of a second."""
 
 

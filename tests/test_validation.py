@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import resource
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -189,8 +191,83 @@ def test_a_signal_ends_a_check_and_leaves_nothing(
     process.send_signal(number)
 
     result = process.finish(SECONDS - 1)
-    assert (result.code, result.stdout, result.stderr) == (-number, "", "")
+    assert (result.code, result.stderr) == (-number, "")
+    if number == signal.SIGKILL:
+        assert result.stdout == ""
+    elif command == "ask":
+        assert result.stdout == '"x"\n'
+    else:
+        assert unchecked(result.stdout) == ["long"]
     assert processes_left(marker, 1) == []
+
+
+def unchecked(stdout: str) -> list[str]:
+    """Give the ids of results that are all answers which were not checked."""
+    results = [json.loads(line) for line in stdout.splitlines()]
+    for result in results:
+        assert result["response"]["body"]["choices"][0]["message"]["content"] == '"x"'
+        message = "the run ended before the answer was checked; run it again"
+        assert result["error"] == {"code": "failed", "message": message}
+    return [result["custom_id"] for result in results]
+
+
+def test_answers_that_wait_for_their_check_at_the_deadline_are_written(orcli: Orcli, openrouter: OpenRouter) -> None:
+    openrouter.default = echo
+    lines = "".join(f"{json.dumps({**LONG_LINE, 'custom_id': name})}\n" for name in "abcd")
+
+    result = orcli("batch", "-j", "4", "--timeout", "4", stdin=lines)
+
+    assert (result.code, result.stderr) == (124, "orcli: the deadline has passed; raise --timeout\n")
+    assert unchecked(result.stdout) == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("calls", [[None], ["x"], "none", {"a": 1}, 1, True])
+@pytest.mark.parametrize("command", ["ask", "batch"])
+def test_what_is_no_call_does_not_stand_for_one_that_needs_no_check(
+    orcli: Orcli, openrouter: OpenRouter, command: str, calls: object
+) -> None:
+    openrouter.default = completion("not json", message={"tool_calls": calls})
+
+    result = orcli(command, "--schema", '{"type": "object"}', *(["hi"] if command == "ask" else []), stdin='"hi"\n')
+
+    assert result.code == (7 if command == "ask" else 9)
+    assert "the answer is not JSON" in result.stdout + result.stderr
+
+
+def test_a_number_of_too_many_digits_is_told_of_in_words_of_ours(orcli: Orcli, openrouter: OpenRouter) -> None:
+    openrouter.reply(completion("9" * 5000))
+
+    result = orcli("ask", "--schema", "{}", "hi")
+
+    assert (result.code, result.stdout) == (7, "9" * 5000 + "\n")
+    advice = "try again, or another model"
+    assert result.stderr == f"orcli: the answer is not JSON: a number of too many digits; {advice}\n"
+
+
+def test_checks_take_no_descriptors_that_requests_need(orcli: Orcli, openrouter: OpenRouter) -> None:
+    openrouter.default = echo
+    orcli.file("schema", json.dumps(doubled(14, lambda part: {"allOf": [part, part]}, {"type": "string"})))
+
+    result = orcli.shell("ulimit -n 40; orcli batch -j 24 --schema schema", stdin='"x"\n' * 60)
+
+    assert (result.code, result.stderr, len(result.stdout.splitlines())) == (0, "", 60)
+
+
+@pytest.mark.parametrize("blocked", [["SIGXCPU"], ["SIGALRM"], ["SIGXCPU", "SIGALRM"]], ids=" ".join)
+def test_signals_that_were_inherited_as_blocked_end_a_check(
+    orcli: Orcli, openrouter: OpenRouter, blocked: list[str]
+) -> None:
+    openrouter.default = echo
+    orcli.file("schema", json.dumps(LONG_TO_CHECK))
+    block = f"signal.pthread_sigmask(signal.SIG_BLOCK, [{', '.join(f'signal.{name}' for name in blocked)}])"
+    line = f"import os, signal, sys; {block}; os.execvp(sys.argv[1], sys.argv[1:])"
+    orcli.line = (sys.executable, "-c", line, *orcli.line)
+
+    late = orcli("ask", "--schema", "schema", "--timeout", "4", "x")
+    ended = orcli("ask", "--schema", "schema", "x")
+
+    assert (late.code, late.stdout) == (124, '"x"\n')
+    assert (ended.code, ended.stdout, ended.stderr) == (7, '"x"\n', f"orcli: {UNTOLD}\n")
 
 
 def wait_until_checking(marker: str) -> None:
@@ -240,6 +317,29 @@ class TestContained:
 
         with pytest.raises(RuntimeError, match=r"^KeyError: 'b'$"):
             run(work)
+
+    def test_a_lack_is_one_here(self, run: Callable[[Work], Outcome]) -> None:
+        def work(say: Say) -> None:
+            raise OSError(errno.EMFILE, "nowhere")
+
+        with pytest.raises(OSError, match=f"^.Errno {errno.EMFILE}. Too many open files$"):
+            run(work)
+
+    @pytest.mark.parametrize(
+        ("number", "beyond"), [("SIGXCPU", True), ("SIGABRT", True), ("SIGSEGV", True), ("SIGTERM", False)]
+    )
+    def test_a_signal_tells_whether_it_went_beyond_its_bounds(
+        self, run: Callable[[Work], Outcome], number: str, beyond: bool
+    ) -> None:
+        def work(say: Say) -> None:
+            os.kill(os.getpid(), getattr(signal, number))
+            time.sleep(60)
+
+        if beyond:
+            assert run(work) == Outcome([], False)
+        else:
+            with pytest.raises(RuntimeError, match=r"^a check ended with SIGTERM$"):
+                run(work)
 
     def test_processor_time_has_a_bound(self, run: Callable[[Work], Outcome]) -> None:
         def work(say: Say) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from orcli.answer import Completion
+from orcli.answer import Completion, has_calls
 from orcli.client import AsyncClient
 from orcli.errors import AccountError, Failed, OrcliError, TimedOut, ToolsError, Unavailable, as_failure
 from orcli.pace import Pace
@@ -22,6 +22,9 @@ from orcli.validation import check_answer_async
 _WINDOW = 16
 """Results for each request at once that may wait for an earlier line's."""
 _WINDOW_BYTES = 1 << 25
+_CHECKS = 2
+"""Answers that are checked against their schema at once; each may take a process."""
+_UNCHECKED = "the run ended before the answer was checked; run it again"
 _OVERRUN = frozenset({429, 503})
 _FAILURES_IN_A_ROW = 50
 
@@ -86,6 +89,7 @@ class _Run:
         self._conclude = conclude
         self._limits = limits
         self._pace = Pace(limits.jobs)
+        self._checks = asyncio.Semaphore(_CHECKS)
         self._queue: asyncio.Queue[tuple[int, Job | bytes] | None] = asyncio.Queue(1)
         self._begun = self._started = self._next = self._written = 0
         self._finished: dict[int, bytes] = {}
@@ -198,11 +202,12 @@ class _Run:
             ) from None
         completion = whole_answer(answer, tools=job.tools)
         self._pace.speed_up()
-        if job.schema is not None and not completion.message.get("tool_calls"):
+        if job.schema is not None and not has_calls(completion.message.get("tool_calls")):
             try:
-                await check_answer_async(completion.text, job.schema)
-            except Exception as raised:  # noqa: BLE001  the answer is there, and paid for
-                error = as_failure(raised)
+                async with self._checks:
+                    await check_answer_async(completion.text, job.schema)
+            except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001  the answer is there, and paid for
+                error = Failed(_UNCHECKED) if isinstance(raised, asyncio.CancelledError) else as_failure(raised)
                 error.completion = completion
                 raise error from None
         return completion
