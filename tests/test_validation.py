@@ -246,7 +246,7 @@ def test_a_number_of_too_many_digits_is_told_of_in_words_of_ours(orcli: Orcli, o
 
 def test_checks_take_no_descriptors_that_requests_need(orcli: Orcli, openrouter: OpenRouter) -> None:
     openrouter.default = echo
-    orcli.file("schema", json.dumps(doubled(14, lambda part: {"allOf": [part, part]}, {"type": "string"})))
+    orcli.file("schema", json.dumps(doubled(19, lambda part: {"allOf": [part, part]}, {"type": "string"})))
 
     result = orcli.shell("ulimit -n 40; orcli batch -j 24 --schema schema", stdin='"x"\n' * 60)
 
