@@ -128,13 +128,14 @@ class _Child:
 
     def _forget(self) -> int:
         """Let go of the child and give its exit code, negative where a signal ended it."""
-        os.close(self.pipe)
-        os.close(self._tie)
         try:
             return os.waitstatus_to_exitcode(os.waitpid(self._identity, 0)[1])
         except ChildProcessError:
             # SIGCHLD was inherited as ignored.
             return -signal.SIGKILL
+        finally:
+            os.close(self.pipe)
+            os.close(self._tie)
 
 
 def _pipe(reads: ExitStack, writes: ExitStack) -> tuple[int, int]:
