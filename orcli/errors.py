@@ -344,7 +344,7 @@ def redact_values(value: Any) -> Any:
         nonlocal left
         left -= 1
         if isinstance(value, str):
-            shown = redact(value[: max(left, 0)]) + ("…" if len(value) > left else "")
+            shown = redact(value[:left]) + ("…" if len(value) > left else "")
             left -= len(value)
             return shown
         if depth > _DEEPEST and isinstance(value, (Mapping, list)):

@@ -161,9 +161,9 @@ def amounts(spent: Mapping[str, float]) -> list[str]:
     return parts
 
 
-def uncounted(report: Report) -> Callable[[Completion], None]:
-    """Give what warns of the first answer that says no cost: a limit of the cost does not count it."""
-    told = False
+def uncounted(report: Report, limit: float | None) -> Callable[[Completion], None]:
+    """Give what warns of the first answer that says no cost, where there is a limit of it that does not count that."""
+    told = limit is None
 
     def look(completion: Completion) -> None:
         nonlocal told

@@ -106,7 +106,7 @@ def prepare(options: BatchOptions, settings: Mapping[str, Setting], report: Repo
     names = tuple(options.files or ("-",))
     check_input(options, names)
     reader = Reader(lambda: report.say(_WAITING), lambda: None, lambda: None, report.warn)
-    parameters, _ = read_parameters(options, reader)
+    parameters, schema = read_parameters(options, reader)
     models = chosen_models(options.model, settings)
     defaults = Defaults(
         models,
@@ -140,7 +140,8 @@ def prepare(options: BatchOptions, settings: Mapping[str, Setting], report: Repo
     # Where results go to a terminal they are the progress.
     shown = results is None and os.isatty(output.STDOUT)
     progress = Progress(wanted=not (report.quiet or options.dry_run or shown), total=size_of(names))
-    return Batch(report, names, defaults, limits, watch, ids, results, log, progress)
+    compiled = "" if schema is None else compact_json(schema)
+    return Batch(report, names, defaults, limits, watch, ids, results, log, progress, compiled=compiled)
 
 
 def chosen_jobs(typed: str | None) -> int:
@@ -228,7 +229,7 @@ async def requests(run: Batch) -> AsyncIterator[Job | bytes]:
             try:
                 job = make_job(value, run.number, custom_id, run.defaults)
                 await check_schema(run, job.schema)
-            except Exception as error:  # noqa: BLE001  the same
+            except Exception as error:  # noqa: BLE001  nor does a request of that kind end the run
                 yield refuse(run, custom_id, as_failure(error))
             else:
                 yield job
@@ -236,8 +237,7 @@ async def requests(run: Batch) -> AsyncIterator[Job | bytes]:
 
 async def check_schema(run: Batch, schema: Mapping[str, Any] | None) -> None:
     """Raise UsageError for a line's schema that is none; most often it is that of the line before."""
-    text = "" if schema is None else compact_json(schema)
-    if schema is not None and text != run.compiled:
+    if schema is not None and (text := compact_json(schema)) != run.compiled:
         await check_schemas_async([(FORMAT, schema)])
         run.compiled = text
 
@@ -312,12 +312,12 @@ async def ask_all(run: Batch, endpoint: Endpoint) -> None:
     async def write(lines: Sequence[bytes]) -> None:
         await loop.run_in_executor(writer, write_each, lines)
 
-    count_cost = uncounted(run.report) if run.limits.cost is not None else None
+    count_cost = uncounted(run.report, run.limits.cost)
 
     def conclude(job: Job, completion: Completion | None, error: OrcliError | None, seconds: float) -> bytes:
         run.report.hide(error)
         count(run, completion, error)
-        if count_cost is not None and completion is not None:
+        if completion is not None:
             count_cost(completion)
         if run.log is not None:
             fault = run.log.append("batch", job.model, completion, seconds, exit_code_of(error))

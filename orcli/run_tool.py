@@ -52,7 +52,7 @@ def run_tool(options: ToolOptions) -> None:
             DEFAULT_ROUNDS if options.max_rounds is None else config.whole(options.max_rounds, "--max-rounds"),
             None if options.max_cost is None else config.amount(options.max_cost, "--max-cost"),
         )
-        count_cost = uncounted(current.report) if limits.cost is not None else None
+        count_cost = uncounted(current.report, limits.cost)
         idle = live_seconds(current, options)
         plan = prepare(
             current, _given(options), results=lambda earlier, reader: _results(options, earlier, reader, by_hand)
@@ -80,8 +80,7 @@ def run_tool(options: ToolOptions) -> None:
                     else:
                         print_stream(current, client, body(messages, rounds), idle, keep=True, chunks=False, tools=True)
                     assert current.completion is not None
-                    if count_cost is not None:
-                        count_cost(current.completion)
+                    count_cost(current.completion)
                     return current.completion
 
                 converse(conversation, complete, _executor(current, toolbox), limits)

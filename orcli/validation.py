@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from orcli.contained import BOUNDS, Outcome, Say, Work, contained, contained_async
+from orcli.contained import BOUNDS, Outcome, Say, contained, contained_async
 from orcli.errors import Mismatch, UsageError
 from orcli.schema import compiled, faults, load_validator, looks_once, satisfies
 from orcli.text import compact_json, load_json
@@ -52,14 +52,14 @@ def check_answer(text: str, schema: Mapping[str, Any]) -> None:
     """Raise Mismatch, naming the first fault and its place, when an answer does not satisfy a schema."""
     value = _json(text)
     if not _surely_satisfies(value, schema):
-        _judge_answer(contained(_fault_work(value, schema)))
+        _judge_answer(contained(partial(_say_faults, value, schema)))
 
 
 async def check_answer_async(text: str, schema: Mapping[str, Any]) -> None:
     """Do as `check_answer`, while the event loop goes on."""
     value = _json(text)
     if not _surely_satisfies(value, schema):
-        _judge_answer(await contained_async(_fault_work(value, schema)))
+        _judge_answer(await contained_async(partial(_say_faults, value, schema)))
 
 
 def _json(text: str) -> Any:
@@ -70,7 +70,10 @@ def _json(text: str) -> Any:
 
 
 def _surely_satisfies(value: object, schema: Mapping[str, Any]) -> bool:
-    """Look without a process of its own where that cannot take long; False tells nothing yet."""
+    """Look without a process of its own where that cannot take long; False tells nothing yet.
+
+    The validator is loaded in any case, so that a process that then looks has it from this one.
+    """
     load_validator()
     return (
         looks_once(schema)
@@ -90,16 +93,13 @@ def first_fault(value: object, schema: Mapping[str, Any]) -> str | None:
     """Name the first fault of a JSON value and its place; None when it satisfies the schema."""
     if _surely_satisfies(value, schema):
         return None
-    outcome = contained(_fault_work(value, schema))
+    outcome = contained(partial(_say_faults, value, schema))
     return f"to check it takes more than {BOUNDS}" if _undecided(outcome) else _fault(outcome)
 
 
-def _fault_work(value: object, schema: Mapping[str, Any]) -> Work:
-    def work(say: Say) -> None:
-        for words in faults(value, schema):
-            say(words)
-
-    return work
+def _say_faults(value: object, schema: Mapping[str, Any], say: Say) -> None:
+    for words in faults(value, schema):
+        say(words)
 
 
 def _undecided(outcome: Outcome) -> bool:
