@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import Orcli, Process, processes_left, processes_with
+from tests.command import Orcli, processes_left, processes_with, wait_for_child
 from tests.openrouter import OpenRouter
 
 pytestmark = pytest.mark.local
@@ -143,26 +143,14 @@ def test_a_server_that_is_killed_is_told_of(orcli: Orcli, command: str, tmp_path
     )
     if command == "stream":
         process.read_stdout(n=1, timeout=60)
-    else:
-        wait_until_busy(marker, process)
-    (server,) = (pid for pid in processes_with(marker) if pid != process.pid)
+    # To load the model takes less: the request is under way.
+    server = wait_for_child(process, marker, 2)
 
     os.kill(server, signal.SIGKILL)
     result = process.finish()
 
     assert result.code == (5 if command == "stream" else 4)
     assert result.stderr.endswith("orcli: llama.cpp's server was killed by SIGKILL; see whether memory suffices\n")
-
-
-def wait_until_busy(marker: str, process: Process) -> None:
-    """Wait until a local model's server, which has answered nothing yet, has worked for a second."""
-    while True:
-        for pid in processes_with(marker):
-            # utime of proc(5), in hundredths of a second.
-            used = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11])
-            if pid != process.pid and used > 200:
-                return
-        assert not process.wait_exit(0.05)
 
 
 def test_the_server_is_told_no_key_of_another_service(orcli: Orcli, tmp_path: Path) -> None:

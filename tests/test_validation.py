@@ -24,7 +24,7 @@ from orcli.contained import MEBIBYTES, SECONDS, Outcome, Say, Work, contained, c
 from orcli.errors import UsageError
 from orcli.schema import compiled, faults, looks_once, satisfies
 from orcli.validation import check_schemas, first_fault
-from tests.command import Orcli, processes_left, processes_with
+from tests.command import Orcli, processes_left, wait_for_child
 from tests.openrouter import Object, OpenRouter, Reply, Request, completion, stream, text_stream, tool_call
 
 BOUNDS = f"{SECONDS} s of processor time or {MEBIBYTES} MiB of memory"
@@ -186,7 +186,7 @@ def test_a_signal_ends_a_check_and_leaves_nothing(
     arguments = ["ask", "--schema", "schema", "x"] if command == "ask" else ["batch", "line"]
     process = orcli.start(*arguments)
     marker = f"HOME={orcli.home}"
-    wait_until_checking(marker)
+    wait_for_child(process, marker, 0.3)
 
     process.send_signal(number)
 
@@ -268,20 +268,6 @@ def test_signals_that_were_inherited_as_blocked_end_a_check(
 
     assert (late.code, late.stdout) == (124, '"x"\n')
     assert (ended.code, ended.stdout, ended.stderr) == (7, '"x"\n', f"orcli: {UNTOLD}\n")
-
-
-def wait_until_checking(marker: str) -> None:
-    """Wait until a process of orcli's own has worked for a while."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        for number in processes_with(marker):
-            with suppress(OSError):
-                fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
-                # Processor time of a process whose parent is one of them too: fields 14 and 4 of proc(5), less two.
-                if int(fields[1]) in processes_with(marker) and int(fields[11]) >= 30:
-                    return
-        time.sleep(0.02)
-    raise AssertionError("nothing is checked")
 
 
 def test_sixteen_descriptors_are_enough_to_check_an_answer(orcli: Orcli, openrouter: OpenRouter) -> None:
